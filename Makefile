@@ -1,0 +1,49 @@
+# Everything runs in .venv; `make setup` makes it. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format data bench clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+# An index of torch builds for your machine (CPU only, or one CUDA version), if you want a certain one.
+TORCH_INDEX ?=
+ARGS ?=
+
+help:  ## List the targets
+	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+# torch comes first and at its exact version, so that a CPU build is taken where pip is given one.
+.venv/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; use make PYTHON=python3.11") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+setup: .venv/.installed  ## Make .venv and install the project in it (Python 3.11+ and pip are enough)
+
+demo: setup  ## The sample items on the model that ships with the project, dense and int8
+	$(BIN)/python -m src.main -m model=tiny compression=none,ptq benchmark=sample $(ARGS)
+
+test: setup  ## The default tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-slow: setup  ## All tests, the slow ones too
+	$(BIN)/python -m pytest -n 2 -m 'slow or not slow' $(ARGS)
+
+lint: setup  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## Let ruff format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+data: setup  ## Download and verify all benchmark files into the cache
+	$(BIN)/python -m src.data.download $(ARGS)
+
+bench: setup  ## Speed against a one-item-at-a-time loop, as ratios
+	$(BIN)/python -m src.bench $(ARGS)
+
+clean:  ## Remove .venv and caches, not results
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

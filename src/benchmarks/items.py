@@ -1,0 +1,78 @@
+"""Benchmark examples as plain data: what the scorers are given, and nothing about models."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One benchmark example.
+
+    Attributes:
+        id: The data's own identifier (CrowS-Pairs row number, StereoSet cluster id, SEAT test).
+        category: The category the item is reported under ("gender", "race", ...).
+        cluster: Items of one cluster are not independent of each other; resampling keeps them
+            together (StereoSet target term). Equal to `id` where every item stands alone.
+    """
+
+    id: str
+    category: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentencePair(Item):
+    """A CrowS-Pairs pair of minimally different sentences.
+
+    Attributes:
+        more: The more stereotyping sentence.
+        less: Its counterpart.
+        direction: "stereo" where `more` states a stereotype of a disadvantaged group,
+            "antistereo" where `less` violates one (`more` is then about another group).
+    """
+
+    more: str
+    less: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of the three answers of a StereoSet cluster.
+
+    Attributes:
+        id: The sentence id, by which predictions files name it.
+        label: "stereotype", "anti-stereotype" or "unrelated".
+        sentence: The full candidate sentence.
+        word: The word(s) put in the blank, punctuation removed; empty for intersentence.
+    """
+
+    id: str
+    label: str
+    sentence: str
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FillIn(Item):
+    """A StereoSet intrasentence cluster: a context with the word BLANK, and three candidates."""
+
+    context: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discourse(Item):
+    """A StereoSet intersentence cluster: a context sentence and three next sentences."""
+
+    context: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationTest(Item):
+    """A SEAT test: two sets of target sentences (X, Y) and two of attribute sentences (A, B)."""
+
+    x: tuple[str, ...]
+    y: tuple[str, ...]
+    a: tuple[str, ...]
+    b: tuple[str, ...]

@@ -1,0 +1,80 @@
+"""What CrowS-Pairs and StereoSet share: choosing items, reading answers, walking categories."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from src.benchmarks.base import ItemScore, Skipped
+from src.benchmarks.items import Item
+from src.errors import InputError
+
+OVERALL = "overall"
+AnyItem = TypeVar("AnyItem", bound=Item)
+
+
+def select(
+    items: Sequence[AnyItem], categories: Sequence[str] | None, limit: int | None, source: str
+) -> list[AnyItem]:
+    """Keep the items of some categories, and the first `limit` of each, in the file's order.
+
+    Args:
+        items: As read.
+        categories: Which categories; None for all.
+        limit: Items a category; None for all.
+        source: The file, for the message.
+
+    Raises:
+        InputError: The file has no items, or none of a category that was asked for.
+    """
+    present = {item.category for item in items}
+    if absent := sorted(set(categories or ()) - present):
+        raise InputError(
+            f"{source}: no items of category {', '.join(absent)}; "
+            f"it has: {', '.join(sorted(present)) or 'no items at all'}."
+        )
+    if not items:
+        raise InputError(f"{source}: there are no items in this file.")
+    kept: dict[str, int] = {}
+    chosen = []
+    for item in items:
+        wanted = categories is None or item.category in categories
+        if wanted and (limit is None or kept.get(item.category, 0) < limit):
+            kept[item.category] = kept.get(item.category, 0) + 1
+            chosen.append(item)
+    return chosen
+
+
+class Answer(NamedTuple):
+    """An item's scores in the order asked for, and why they cannot be compared ("" if they can)."""
+
+    values: tuple[float, ...]
+    skip_reason: str
+
+
+def read_answer(score: ItemScore, columns: Sequence[str]) -> Answer:
+    """Take the named scores out of a scorer's answer.
+
+    A skipped item has NaN for every score. A NaN the model itself gave makes the item skipped
+    too: every comparison with NaN is false, so it would otherwise count as a decision.
+    """
+    if isinstance(score, Skipped):
+        return Answer((float("nan"),) * len(columns), score.reason)
+    values = tuple(float(score[column]) for column in columns)
+    nans = [column for column, value in zip(columns, values, strict=True) if np.isnan(value)]
+    return Answer(values, f"the score of {', '.join(nans)} is NaN" if nans else "")
+
+
+def rounded(value: float, decimals: int | None) -> float:
+    """Round as a scorer's rule asks before scores are compared; None leaves the value."""
+    return value if decimals is None else round(value, decimals)
+
+
+def by_category(table: pd.DataFrame, order: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each category that has rows, in `order`, then all rows as "overall"."""
+    for category in order:
+        rows = table[table["category"] == category]
+        if len(rows):
+            yield category, rows
+    yield OVERALL, table

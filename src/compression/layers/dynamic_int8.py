@@ -1,0 +1,138 @@
+"""Dynamically quantized linear layers: int8 weights, activations quantized at each call.
+
+The arithmetic is torch's `quantized.linear_dynamic` on its fbgemm and x86 engines, which is what
+the paper used, written in ordinary tensor operations so that CPU and CUDA share it. Products of
+integers held in fp32 are exact up to 2**24, so nothing is lost by it.
+"""
+
+import torch
+from torch import nn
+
+from src.compression.layers.layout import BatchLayout
+from src.errors import Unsupported
+
+ACTIVATION_MAX = 127
+"""7-bit activations: torch's reduce_range, which keeps 16-bit accumulators from saturating."""
+SMALLEST_SCALE = 6.1e-5
+"""torch raises smaller activation scales to this."""
+
+
+def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Quantize a weight to int8 as torch's MinMaxObserver does: per tensor, symmetric.
+
+    Args:
+        weight: Any shape, any float dtype.
+
+    Returns:
+        The int8 values in the same shape, and their scale: max|W| / 127.5.
+    """
+    # The observer includes zero in the range and keeps the scale above the fp32 epsilon.
+    largest = weight.float().abs().max()
+    scale = (largest / 127.5).clamp(min=torch.finfo(torch.float32).eps)
+    values = torch.round(weight.float() * (1.0 / scale)).clamp(-128, 127).to(torch.int8)
+    return values, float(scale)
+
+
+def activation_range(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose scale and zero point of activations between `low` and `high`.
+
+    Follows torch's `ChooseQuantizationParams` with quantized values 0..127: the range is widened
+    to hold zero, and of the two zero points that the two ends ask for, the one with the smaller
+    rounding error is taken.
+
+    Args:
+        low: Smallest activation of each sequence, shape (sequences,).
+        high: Largest activation of each sequence, shape (sequences,).
+
+    Returns:
+        Scale (fp32) and zero point (fp32, integer-valued), each of shape (sequences,).
+    """
+    low, high = low.clamp(max=0).double(), high.clamp(min=0).double()
+    scale = (high - low) / ACTIVATION_MAX
+    scale = torch.where(1.0 / scale.float() == torch.inf, 0.1, scale)
+    small = scale < SMALLEST_SCALE
+    amplify = torch.where(small, SMALLEST_SCALE / scale, 1.0)
+    low, high = low * amplify, high * amplify
+    scale = torch.where(small, SMALLEST_SCALE, scale)
+    from_low, from_high = -low / scale, ACTIVATION_MAX - high / scale
+    low_error = -(low / scale).abs()
+    high_error = ACTIVATION_MAX - (high / scale).abs()
+    zero_point = torch.where(low_error < high_error, from_low, from_high)
+    return scale.float(), zero_point.round().clamp(0, ACTIVATION_MAX).float()
+
+
+class DynamicInt8Linear(nn.Module):
+    """A linear layer with int8 weights and 7-bit activations, one range per sequence.
+
+    torch takes the activation range over its whole input, so a batch gives other numbers than its
+    sequences one by one. Here every sequence has the range it would have alone.
+
+    Attributes:
+        weight: int8, shape (out_features, in_features).
+        bias: fp32, shape (out_features,), or None.
+    """
+
+    takes_rows = True
+    """Tells the engine that only some rows of the output can be asked for (see `forward`)."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(
+        self, weight: torch.Tensor, bias: torch.Tensor | None, layout: BatchLayout
+    ) -> None:
+        """Quantize `weight`, shape (out_features, in_features)."""
+        super().__init__()
+        values, self.scale = quantize_weight(weight)
+        self.out_features, self.in_features = values.shape
+        self.register_buffer("weight", values)
+        self.register_buffer("bias", None if bias is None else bias.detach().float())
+        self.layout = layout
+
+    def forward(
+        self, x: torch.Tensor, rows: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Compute x @ W.T + b with both sides quantized.
+
+        Args:
+            x: Activations, (sequences, length, in_features) or flattened to (sequences * length,
+                in_features).
+            rows: Sequence and position indices, each (n,), of the only outputs wanted; the range
+                is still taken over the whole sequence.
+
+        Returns:
+            fp32, the shape of `x` with out_features last, or (n, out_features) with `rows`.
+
+        Raises:
+            Unsupported: The input does not consist of whole sequences.
+        """
+        sequences = self.layout.sequences
+        if x.shape[:-1].numel() % sequences:
+            raise Unsupported(
+                f"a linear layer is given {tuple(x.shape)} for {sequences} sequences; dynamic "
+                "quantization with a range per sequence cannot be defined there"
+            )
+        flat = x.float().reshape(sequences, -1, self.in_features)
+        scale, zero_point = activation_range(*torch.aminmax(flat.flatten(1), dim=1))
+        scale, zero_point = scale.view(-1, 1, 1), zero_point.view(-1, 1, 1)
+        if rows is not None:
+            flat, scale, zero_point = (
+                flat[rows],
+                scale[rows[0]].squeeze(1),
+                zero_point[rows[0]].squeeze(1),
+            )
+        # The kernel fuses multiply and add, here and in the output, which decides how exact halves
+        # round; an fp32 fused multiply-add is one in fp64, rounded to fp32.
+        values = flat.double().mul_((1.0 / scale).double()).add_(zero_point).float()
+        values = values.round_().clamp_(0, ACTIVATION_MAX).sub_(zero_point)
+        product = values @ self.weight.to(values.dtype).t()
+        rescale = scale * self.scale
+        if self.bias is None:
+            out = product.mul_(rescale)
+        else:
+            out = product.double().mul_(rescale.double()).add_(self.bias).float()
+        return out if rows is not None else out.reshape(*x.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        """Describe the layer as nn.Linear does."""
+        return f"in_features={self.in_features}, out_features={self.out_features}"

@@ -1,0 +1,24 @@
+"""`compression=none`: the model as it is, the twin that every compressed cell is compared with."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from src.compression.registry import Outcome, compression
+
+if TYPE_CHECKING:
+    from src.models.subject import Subject
+
+
+@dataclass
+class NoneConfig:
+    """Nothing to set."""
+
+    kind: str = "none"
+    name: str = "none"
+
+
+@compression("none", NoneConfig)
+def leave_alone(subject: "Subject", settings: NoneConfig) -> Outcome:
+    """Change nothing."""
+    del subject, settings
+    return Outcome(changes=(), skipped={})

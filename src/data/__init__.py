@@ -1,0 +1,1 @@
+"""Where benchmark files come from: root folder, cache, pinned download, checksums, readers."""

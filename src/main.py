@@ -1,0 +1,55 @@
+"""Entry point: `python -m src.main [-m] [group=option ...] [key=value ...]`."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from src import launch, schema, sweep
+from src.errors import CellFailed, InputError
+
+log = logging.getLogger(__name__)
+schema.register()
+sweep.register()
+
+
+@hydra.main(version_base="1.3", config_path=str(schema.ROOT / "conf"), config_name="config")
+def job(composed: DictConfig) -> str:
+    """Run one cell."""
+    config = schema.typed(composed)
+    resolved: Any = OmegaConf.to_container(composed, resolve=True)
+    if config.debug.dry:
+        print(OmegaConf.to_yaml(composed, resolve=True))
+        return "dry"
+    # Imported here: torch is not needed to compose a config or to print the help.
+    from pathlib import Path
+
+    from src.cell import run_cell
+
+    return run_cell(config, resolved, Path(HydraConfig.get().runtime.output_dir))
+
+
+def main() -> None:
+    """Run what the command line says, print the sweep's table, and exit with its code."""
+    # Hydra would print errors its own way and exit; here they come back to be explained.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv[1:] = launch.prepare(sys.argv[1:])
+    failure: str | None = None
+    try:
+        launch.check(sys.argv[1:])
+        job()
+    except (InputError, HydraException) as error:
+        sys.exit(launch.explain(error))
+    except CellFailed as error:
+        failure = f"error: at least one cell failed: {error}"
+    launch.conclude()
+    sys.exit(failure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Finding a checkpoint: hub id or local folder, its commit, its files, without loading it."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.errors import InputError
+from src.models.config import ModelConfig
+from src.models.subject import Source
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
+    """Resolve a model's settings to one exact checkpoint and read its architecture.
+
+    Args:
+        config: The `model` group.
+
+    Returns:
+        The source (weight files filled in for a local folder only) and the checkpoint's
+        transformers config.
+
+    Raises:
+        InputError: No such folder, repository or revision, or the hub cannot be reached and the
+            checkpoint is not in its cache.
+    """
+    from transformers import AutoConfig
+
+    folder = Path(config.id).expanduser()
+    local = folder.is_dir()
+    if not local and (config.id.startswith((".", "/", "~")) or config.id.count("/") > 1):
+        raise InputError(f"model.id={config.id}: there is no such folder.")
+    try:
+        architecture = AutoConfig.from_pretrained(
+            str(folder) if local else config.id,
+            revision=None if local else config.revision,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(_cannot_read(config, local, error)) from error
+    if local:
+        files = weight_files(folder)
+        if not files:
+            raise InputError(f"model.id={config.id}: the folder holds no model.safetensors.")
+        return _local_source(config.id, folder, files), architecture
+    return Source(config.id, config.revision, _commit(config), None), architecture
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """List a checkpoint folder's weight files, safetensors if there are any."""
+    for pattern in WEIGHTS:
+        if files := sorted(folder.glob(pattern)):
+            return files
+    return []
+
+
+def _commit(config: ModelConfig) -> str | None:
+    """Find the commit a revision stands for, from the cache that reading the config has filled."""
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    path = cached_file(config.id, "config.json", revision=config.revision)
+    commit = extract_commit_hash(path, None)
+    return None if commit is None else str(commit)
+
+
+def _local_source(name: str, folder: Path, files: list[Path]) -> Source:
+    parts = sorted({*files, *folder.glob("*.json"), *folder.glob("*.txt"), *folder.glob("*.model")})
+    digest = hashlib.sha256()
+    for path in parts:
+        stat = path.stat()
+        digest.update(f"{path.name}:{_sha256(path, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    size = sum(path.stat().st_size for path in files)
+    names = tuple(path.name for path in files)
+    return Source(name, None, None, digest.hexdigest(), names, size)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    # Size and time are in the key so that a folder is read once a process, not once a cell.
+    del size, mtime_ns
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cannot_read(config: ModelConfig, local: bool, error: Exception) -> str:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if local:
+        return f"model.id={config.id}: its config.json cannot be used ({first_line})."
+    return (
+        f"model.id={config.id} at model.revision={config.revision} is no local folder, and could "
+        f"not be had from the hub or its cache ({first_line}). Check the spelling and the network, "
+        "point HF_ENDPOINT at a mirror or HF_HOME at a filled cache, or set model.id to a folder."
+    )

@@ -1,0 +1,125 @@
+"""What a scorer must know of a tokenizer, found by asking it, never from a model's name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from src.errors import InputError, Unsupported
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Facts about a tokenizer and its model.
+
+    Attributes:
+        start_id: Token a causal model is given before the first one; None where there is none.
+        mask_id: The mask token; None for a tokenizer without one.
+        mask_token: Its text.
+        leading_space: Whether a word inside a sentence is encoded differently from the same word
+            alone (byte-level BPE: " word" and "word" are different tokens).
+        max_length: Most tokens the model takes; None where nothing bounds it.
+    """
+
+    start_id: int | None
+    mask_id: int | None
+    mask_token: str | None
+    leading_space: bool
+    max_length: int | None
+
+
+class TextSide:
+    """Text to token ids and back for one subject; all that scorers see of the model."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", traits: Traits) -> None:
+        """Args: the subject's tokenizer and what was found out about it."""
+        self.tokenizer = tokenizer
+        self.traits = traits
+        self._encode = lru_cache(maxsize=200_000)(self._encode_once)
+
+    def encode(self, text: str, special: bool = True) -> tuple[int, ...]:
+        """Encode one text.
+
+        Args:
+            text: A sentence or word.
+            special: Add the tokenizer's own special tokens ([CLS] ... [SEP]).
+
+        Returns:
+            Token ids.
+
+        Raises:
+            InputError: The text is longer than the model takes.
+        """
+        return self._encode(text, special)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Give the text of some token ids."""
+        return str(self.tokenizer.decode(list(ids)))
+
+    def mask(self) -> int:
+        """Give the mask token's id.
+
+        Raises:
+            Unsupported: The tokenizer has none.
+        """
+        if self.traits.mask_id is None:
+            raise Unsupported("the tokenizer has no mask token, which a masked scorer needs")
+        return self.traits.mask_id
+
+    def _encode_once(self, text: str, special: bool) -> tuple[int, ...]:
+        ids = tuple(self.tokenizer.encode(text, add_special_tokens=special))
+        limit = self.traits.max_length
+        if limit is not None and len(ids) > limit:
+            raise InputError(
+                f"a text of {len(ids)} tokens is longer than the {limit} this model takes: "
+                f"{text[:120]!r}... Leave the item out, or choose a model with a longer context."
+            )
+        return ids
+
+
+def find_traits(tokenizer: Any, max_length: int | None, start_token: str = "auto") -> Traits:
+    """Ask a tokenizer for its traits.
+
+    Args:
+        tokenizer: A transformers tokenizer.
+        max_length: Most tokens the model takes.
+        start_token: "auto" (the beginning-of-sequence token, else the end-of-sequence one),
+            "none", or a token of the vocabulary.
+
+    Raises:
+        InputError: `start_token` is not in the vocabulary.
+    """
+    return Traits(
+        start_id=_start_id(tokenizer, start_token),
+        mask_id=tokenizer.mask_token_id,
+        mask_token=tokenizer.mask_token,
+        leading_space=_needs_leading_space(tokenizer),
+        max_length=max_length,
+    )
+
+
+def _start_id(tokenizer: Any, start_token: str) -> int | None:
+    if start_token == "none":
+        return None
+    if start_token == "auto":
+        found = tokenizer.bos_token_id
+        found = tokenizer.eos_token_id if found is None else found
+        return None if found is None else int(found)
+    ids = tokenizer.convert_tokens_to_ids(start_token)
+    if ids is None or (ids == tokenizer.unk_token_id and start_token != tokenizer.unk_token):
+        raise InputError(
+            f"scorer.start_token={start_token} is not a token of this tokenizer; "
+            "use auto, none, or one of its tokens."
+        )
+    return int(ids)
+
+
+def _needs_leading_space(tokenizer: Any) -> bool:
+    def ids(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    alone, spaced, inside = ids("the"), ids(" the"), ids("in the")
+    return alone != spaced and inside[-len(spaced) :] == spaced

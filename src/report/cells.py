@@ -1,0 +1,172 @@
+"""The cells of a sweep: finding them, telling them apart, pairing them with their twins."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.tracking.fingerprint import difference, flatten
+from src.tracking.keys import HEADLINES
+from src.tracking.read import STATUS, Cell, read_cell
+
+NOT_MEASURED = ("sweep", "resume", "tracker", "system", "hydra")
+"""Settings that change no number, so cells may differ in them and still be compared."""
+FIRST = ("size", "step", "bits", "mode", "id", "revision")
+"""Settings that tell best what differs between two models or compressions of one name."""
+CATEGORIES = ("gender", "race", "religion")
+OVERALL = "overall"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a reader knows a cell by; no two cells of a sweep have the same one.
+
+    Attributes:
+        model: Name of the model, with the settings that other models of this name differ in.
+        compression: The same for the compression.
+        settings: Other settings in which it differs from cells with that model and compression.
+    """
+
+    model: str
+    compression: str
+    settings: str
+
+    @property
+    def text(self) -> str:
+        """The label in one line."""
+        return " ".join(part for part in (self.model, self.compression, self.settings) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A headline number of a benchmark: one column of a table."""
+
+    benchmark: str
+    category: str
+    metric: str
+
+    def record(self, cell: Cell) -> dict[str, Any] | None:
+        """Give the record of this number; None where the cell has none, or is not done."""
+        for row in cell.metrics if cell.state == "done" else []:
+            if all(row.get(name) == getattr(self, name) for name in self.__slots__):
+                return row
+        return None
+
+
+def collect(directory: Path) -> list[Cell]:
+    """Read all cells in or below `directory`, models together, uncompressed first."""
+    found = []
+    for folder, below, files in os.walk(directory):
+        below[:] = [name for name in below if name != "wandb" and not name.startswith(".")]
+        if STATUS in files:
+            found.append(read_cell(Path(folder)))
+    return sorted(found, key=_order)
+
+
+def labels(cells: Sequence[Cell]) -> list[Label]:
+    """Name the cells so that no two have the same label."""
+    everyone = range(len(cells))
+    model = _named(cells, everyone, "model", lambda index: "")
+    compression = _named(cells, everyone, "compression", lambda index: model[index])
+    settings = _told_apart(
+        [
+            {k: v for k, v in flatten(_measured(cell)).items() if not k.startswith("model.")}
+            for cell in cells
+        ],
+        [f"{model[index]} {compression[index]}" for index in everyone],
+    )
+    return [Label(*parts) for parts in zip(model, compression, settings, strict=True)]
+
+
+def twin(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
+    """Find the finished cell that differs from `cell` in being uncompressed, and in nothing else.
+
+    Returns:
+        None where there is none, or where `cell` itself is not compressed.
+    """
+    if _part(cell, "compression").get("name", "none") == "none":
+        return None
+    for other in cells:
+        uncompressed = _part(other, "compression").get("name") == "none"
+        if uncompressed and other.state == "done" and _measured(other) == _measured(cell):
+            return other
+    return None
+
+
+def headlines(cells: Iterable[Cell], narrow: bool) -> list[Headline]:
+    """List the headline numbers that the cells have.
+
+    Args:
+        cells: Whose metrics are looked at.
+        narrow: Only each benchmark's overall numbers; otherwise bias by category.
+
+    Returns:
+        In the order in which the records have them.
+    """
+    present: dict[tuple[str, str, str], list[str]] = {}
+    for row in (row for cell in cells if cell.state == "done" for row in cell.metrics):
+        if row.get("metric") in HEADLINES:
+            key = (str(row.get("benchmark")), str(row["metric"]), str(row.get("kind")))
+            known = present.setdefault(key, [])
+            if row.get("category") not in known:
+                known.append(str(row.get("category")))
+    return [
+        Headline(benchmark, category, metric)
+        for (benchmark, metric, kind), known in present.items()
+        for category in _shown(known, narrow or kind != "bias")
+    ]
+
+
+def _shown(known: list[str], overall: bool) -> list[str]:
+    shown = [category for category in CATEGORIES if category in known]
+    if OVERALL in known and (overall or not shown):
+        return [OVERALL]
+    return shown or known[:1]
+
+
+def _named(
+    cells: Sequence[Cell], indices: Iterable[int], part: str, within: Callable[[int], str]
+) -> list[str]:
+    names = [str(_part(cell, part).get("name", "?")) for cell in cells]
+    settings = [flatten(_part(cell, part)) for cell in cells]
+    told = _told_apart(settings, [f"{within(index)} {names[index]}" for index in indices])
+    return [f"{name} {more}".rstrip() for name, more in zip(names, told, strict=True)]
+
+
+def _told_apart(settings: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[str]:
+    """Give each member of a group the few settings in which it differs from the others."""
+    texts = [""] * len(groups)
+    for group in dict.fromkeys(groups):
+        members = [index for index, other in enumerate(groups) if other == group]
+        changed = {key for i in members for key in difference(settings[members[0]], settings[i])}
+        for key in sorted(changed, key=lambda key: (_rank(key), key)):
+            so_far = {texts[index] for index in members}
+            tried = {i: f"{texts[i]} {key}={settings[i].get(key)}".strip() for i in members}
+            if len(set(tried.values())) > len(so_far):  # it tells more of them apart
+                for index, text in tried.items():
+                    texts[index] = text
+    return texts
+
+
+def _rank(key: str) -> int:
+    return FIRST.index(key) if key in FIRST else len(FIRST)
+
+
+def _measured(cell: Cell) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in cell.config.items()
+        if key not in (*NOT_MEASURED, "compression")
+    }
+
+
+def _part(cell: Cell, name: str) -> dict[str, Any]:
+    part = cell.config.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _order(cell: Cell) -> tuple[str, bool, str, str]:
+    model = str(_part(cell, "model").get("name", "~"))
+    compression = str(_part(cell, "compression").get("name", "~"))
+    return model, compression != "none", compression, str(cell.directory)

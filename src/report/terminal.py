@@ -1,0 +1,270 @@
+"""The table at the end of a sweep: `python -m src.report.terminal DIRECTORY` prints it again."""
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from src.errors import InputError
+from src.report.cells import Headline, Label, collect, headlines, labels, twin
+from src.tracking.keys import HEADLINES
+from src.tracking.read import Cell
+
+LOG_WIDTH = 120
+UNLIMITED = 100_000
+SAMPLE = "sample_"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A cell with what a table says of it beside its numbers."""
+
+    cell: Cell
+    label: Label
+    twin: Cell | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How much a table shows, and how closely.
+
+    Attributes:
+        narrow: Overall numbers only.
+        stacked: Differences below the numbers and not beside them.
+        tight: Names broken, no gaps, no rows without numbers (they are listed below anyway).
+    """
+
+    narrow: bool
+    stacked: bool
+    tight: bool = False
+
+
+LAYOUTS = (
+    *(Layout(narrow, stacked) for narrow in (False, True) for stacked in (False, True)),
+    Layout(narrow=True, stacked=True, tight=True),
+)
+"""From the richest to the tightest."""
+
+
+def print_sweep(directory: Path, console: Console | None = None) -> None:
+    """Print a table that compares all cells in or below `directory`, and why some have no numbers.
+
+    Args:
+        directory: Of a sweep, or of one cell.
+        console: Where to; by default the terminal, or a log of 120 columns.
+
+    Raises:
+        InputError: There is no such directory.
+    """
+    if not directory.is_dir():
+        raise InputError(f"{directory} is no folder; give the folder of a sweep or of a cell.")
+    console = console or _console()
+    cells = collect(directory)
+    if not cells:
+        console.print(Text(f"no cells in {directory}"), soft_wrap=True)
+        return
+    rows = [
+        Row(cell, label, twin(cell, cells))
+        for cell, label in zip(cells, labels(cells), strict=True)
+    ]
+    for table in _fitting(rows, console):
+        console.print(table)
+    for line in [*_notes(rows), *_endings(rows)]:
+        console.print(line, soft_wrap=True)
+
+
+def _console() -> Console:
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return Console()
+    return Console(width=LOG_WIDTH)
+
+
+def _fitting(rows: Sequence[Row], console: Console) -> list[Table]:
+    """Give the richest table that fits; several below each other where none does."""
+    cells = [row.cell for row in rows]
+    for layout in LAYOUTS:
+        table = _table(rows, headlines(cells, layout.narrow), layout)
+        if _width(table, console) <= console.width:
+            return [table]
+    return list(_pieces(rows, headlines(cells, narrow=True), console))
+
+
+def _pieces(rows: Sequence[Row], columns: list[Headline], console: Console) -> Iterator[Table]:
+    """Divide the columns over tables of the tightest layout."""
+    start = 0
+    while start < len(columns) or start == 0:
+        end = len(columns)
+        while end > start + 1:
+            table = _table(rows, columns[start:end], LAYOUTS[-1], cost=end == len(columns))
+            if _width(table, console) <= console.width:
+                break
+            end -= 1
+        yield _table(rows, columns[start:end], LAYOUTS[-1], cost=end == len(columns))
+        start = max(end, 1)
+
+
+def _width(table: Table, console: Console) -> int:
+    return Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum
+
+
+def _table(
+    rows: Sequence[Row], columns: Sequence[Headline], layout: Layout, cost: bool = True
+) -> Table:
+    """Draw rows and columns; in a tight layout without the rows that have no numbers anyway."""
+    if layout.tight:
+        rows = [row for row in rows if row.cell.state == "done"] or rows
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        padding=(0, int(not layout.tight)),
+    )
+    settings = any(row.label.settings for row in rows)
+    state = not layout.tight or any(row.cell.state != "done" for row in rows)
+    shown = [True, True, settings, state]
+    for name in _chosen(["model", "compression", "settings", "state"], shown):
+        table.add_column(_label(name, layout), overflow="fold")
+    for column in columns:
+        table.add_column(_head(column, rows), justify="right", no_wrap=True)
+    for head in ("size\nMB", "time\ns") if cost else ():
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        label = [row.label.model, row.label.compression, row.label.settings, row.cell.state]
+        table.add_row(
+            *(_label(part, layout) for part in _chosen(label, shown)),
+            *(_value(column, row, layout.stacked) for column in columns),
+            *(_cost(row.cell) if cost else ()),
+        )
+    return table
+
+
+def _chosen(parts: Sequence[str], shown: Sequence[bool]) -> list[str]:
+    return [part for part, wanted in zip(parts, shown, strict=True) if wanted]
+
+
+def _label(text: str, layout: Layout) -> Text:
+    if not layout.tight:
+        return Text(text)
+    # Names have hyphens and no spaces; a line may end after one.
+    lines = textwrap.wrap(text, 14)
+    return Text("\n".join(lines))
+
+
+def _cost(cell: Cell) -> Iterator[Text]:
+    """Give the model's size in memory and the time its evaluation took, of a cell that is done."""
+    if cell.state != "done":
+        yield from (Text(""), Text(""))
+        return
+    size = cell.system.get("model_bytes", cell.receipt.get("memory_bytes_after"))
+    yield _number(size / 1e6 if isinstance(size, int | float) else None)
+    yield _number(cell.system.get("evaluate_seconds"))
+
+
+def _number(value: Any) -> Text:
+    return Text(format(value, ".1f") if isinstance(value, int | float) else "")
+
+
+def _head(column: Headline, rows: Sequence[Row]) -> Text:
+    """Name a column; the unbiased value is named because more is not better."""
+    records = [record for row in rows if (record := column.record(row.cell))]
+    ideal = records[0].get("ideal")
+    lines = [*_broken(column.benchmark), HEADLINES[column.metric], column.category]
+    lines += [f"ideal {ideal:g}"] if ideal is not None else []
+    return Text("\n".join(lines))
+
+
+def _broken(name: str, longest: int = 9) -> Iterator[str]:
+    line = ""
+    for part in name.split("_"):
+        if line and len(line) + len(part) > longest:
+            yield line
+            line = ""
+        line += f"{part}_"
+    yield line[:-1]
+
+
+def _value(column: Headline, row: Row, stacked: bool) -> Text:
+    record = column.record(row.cell)
+    if record is None:
+        return Text("")
+    if record["value"] is None:
+        return Text("undef.")
+    form = ".2f" if record.get("unit") == "%" else ".3f"
+    text = Text(format(record["value"], form))
+    before = column.record(row.twin) if row.twin else None
+    if before and before["value"] is not None:
+        text.append("\n" if stacked else " ")
+        text.append(f"({record['value'] - before['value']:+{form}})", style="dim")
+    return text
+
+
+def _notes(rows: Sequence[Row]) -> Iterator[Text]:
+    """Say how the numbers are to be read."""
+    if any(row.twin for row in rows):
+        yield Text("(in parentheses: difference to the same model uncompressed)", style="dim")
+    names = {str(record.get("benchmark")) for row in rows for record in row.cell.metrics}
+    if samples := sorted(name for name in names if name.startswith(SAMPLE)):
+        yield Text(f"{', '.join(samples)}: demonstration, not a measurement")
+    undefined = {
+        f"undefined: {record['benchmark']} {record['category']}: {record['reason']}"
+        for row in rows
+        for record in row.cell.metrics
+        if record.get("value") is None and record.get("metric") in HEADLINES
+    }
+    yield from (Text(line) for line in sorted(undefined))
+
+
+def _endings(rows: Sequence[Row]) -> Iterator[Text]:
+    """Say in a line each which cells and benchmarks have no numbers, and why."""
+    for row in rows:
+        unsupported = row.cell.environment.get("unsupported")
+        for name, reason in (unsupported if isinstance(unsupported, dict) else {}).items():
+            yield Text(f"unsupported: {row.label.text}: {name}: {_line(reason)}")
+    for state in ("unsupported", "running", "killed", "unreadable", "failed"):
+        for row in rows:
+            if row.cell.state == state:
+                line = Text(f"{state}: {row.label.text}: {_reason(row.cell)}")
+                line.append(f" ({row.cell.directory})", style="dim")
+                yield line
+
+
+def _reason(cell: Cell) -> str:
+    if cell.state == "killed":
+        return "its process ended without a word; the same command runs it again"
+    if cell.state == "running":
+        return f"since {cell.status.get('started')}, process {cell.status.get('pid')}"
+    error = cell.status.get("error")
+    if not isinstance(error, dict):
+        return "its status.json is damaged" if cell.state == "unreadable" else "no reason recorded"
+    message = _line(error.get("message"))
+    # The program's own two say all in their message; any other type is part of the reason.
+    kind = str(error.get("type"))
+    return message if kind in ("InputError", "Unsupported") else f"{kind}: {message}"
+
+
+def _line(text: object) -> str:
+    return next(iter(str(text).strip().splitlines()), "")
+
+
+def main() -> None:
+    """Print the table of the folder named on the command line."""
+    parser = argparse.ArgumentParser(description=print_sweep.__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("directory", type=Path, help="folder of a sweep or of a cell")
+    try:
+        print_sweep(parser.parse_args().directory)
+    except InputError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

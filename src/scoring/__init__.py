@@ -1,0 +1,1 @@
+"""How a subject is asked: scorers turn items into requests, one engine answers them."""

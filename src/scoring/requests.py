@@ -1,0 +1,63 @@
+"""What can be asked of a subject. Plain data: no benchmark in it, and no torch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Answer = npt.NDArray[np.float32]
+"""The engine's answer: log-probabilities, shape (targets,), or an embedding, shape (hidden,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogProbs:
+    """Natural log-probabilities of tokens, read off one forward pass.
+
+    Attributes:
+        ids: The whole input, special tokens and masks in place.
+        rows: Positions whose output distribution is read, one for each target.
+        targets: Token ids; the answer's k-th value is log P(targets[k]) at position rows[k].
+    """
+
+    ids: tuple[int, ...]
+    rows: tuple[int, ...]
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A sentence embedding from the last hidden states (after a final layer norm, if any).
+
+    Attributes:
+        ids: The whole input.
+        pooling: "mean" over all tokens, special ones included, or "first" token only.
+    """
+
+    ids: tuple[int, ...]
+    pooling: str = "mean"
+
+
+Request = LogProbs | Embedding
+
+
+def next_tokens(ids: tuple[int, ...], start_id: int | None) -> list[Request]:
+    """Ask a causal model for every token of a text.
+
+    The first token's probability comes from a pass over the start token alone, and the text itself
+    is read without it: the rule of StereoSet's and the paper's official code. All of the text is
+    in the input, the last token too, because the activation range of int8 spans it.
+
+    Args:
+        ids: The text, without special tokens; not empty.
+        start_id: The start token; None leaves the first token out.
+
+    Returns:
+        Requests whose answers, joined, are log P of each token (of all but the first without a
+        start token).
+    """
+    requests: list[Request] = []
+    if start_id is not None:
+        requests.append(LogProbs((start_id,), (0,), (ids[0],)))
+    if len(ids) > 1:
+        requests.append(LogProbs(ids, tuple(range(len(ids) - 1)), ids[1:]))
+    return requests

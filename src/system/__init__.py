@@ -1,0 +1,1 @@
+"""What a cell cost and where it ran: time, memory, throughput, versions, hardware."""

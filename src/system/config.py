@@ -1,0 +1,58 @@
+"""Settings of the `system` and `debug` groups."""
+
+from dataclasses import dataclass, field
+
+from src.choices import at_least, help_, one_of
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass
+class SystemConfig:
+    """Where and how densely a cell runs. Nothing here changes a number by more than rounding."""
+
+    device: str = field(default="auto", metadata=help_("auto: a GPU if there is one", DEVICES))
+    threads: int | None = field(default=None, metadata=help_("CPU threads; null: torch's choice"))
+    batch_tokens: int | None = field(
+        default=None,
+        metadata=help_(
+            "most tokens a batch; null: 4096 on a CPU, 65536 on a GPU; halves itself "
+            "when memory runs out"
+        ),
+    )
+    batch_logits: int | None = field(
+        default=None,
+        metadata=help_(
+            "most logits (positions x vocabulary) a batch; null: 2**25 on a CPU, 2**29 on a GPU"
+        ),
+    )
+    progress: bool = field(default=True, metadata=help_("show progress"))
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            InputError: A value is not possible.
+        """
+        one_of("system.device", self.device, DEVICES)
+        at_least("system.threads", self.threads, 1)
+        at_least("system.batch_tokens", self.batch_tokens, 1)
+        at_least("system.batch_logits", self.batch_logits, 1)
+
+
+@dataclass
+class DebugConfig:
+    """Short-cuts for trying things out."""
+
+    dry: bool = field(default=False, metadata=help_("compose, check and print only"))
+    limit: int | None = field(
+        default=None, metadata=help_("items of each category at most; null: all")
+    )
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            InputError: A value is not possible.
+        """
+        at_least("debug.limit", self.limit, 1)

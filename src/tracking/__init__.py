@@ -1,0 +1,1 @@
+"""What a cell leaves behind: its files on disk first, then an experiment tracker."""

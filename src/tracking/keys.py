@@ -1,0 +1,57 @@
+"""The names under which numbers appear in an experiment tracker; stable, so dashboards last.
+
+- `<kind>/<benchmark>/<category>`: the headline metric, as `bias/crows_pairs/gender` or
+  `lm/stereoset/overall`;
+- `<kind>/<benchmark>/<category>/<metric>`: any other metric;
+- either of them with `/ci_low` or `/ci_high` behind it: its interval, where there is one;
+- `system/<name>` and `receipt/<name>`, nested names joined by `/`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from src.tracking.fingerprint import flatten
+from src.tracking.plain import plain
+
+HEADLINES = {
+    "stereotype_score": "SS",
+    "ss": "SS",
+    "lm_score": "LM",
+    "mean_abs_effect_size": "mean |d|",
+}
+"""Metrics that stand for their benchmark and kind -> short name for a table's head."""
+
+
+def metric_key(record: Mapping[str, Any]) -> str:
+    """Name one record of metrics.json."""
+    parts = [record["kind"], record["benchmark"], record["category"]]
+    return "/".join(parts if record["metric"] in HEADLINES else [*parts, record["metric"]])
+
+
+def metric_values(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Name all defined values; an undefined one is left out, as a tracker would draw it as 0.
+
+    Raises:
+        ValueError: Two records have the same name, so one would hide the other.
+    """
+    values: dict[str, float] = {}
+    for record in records:
+        key = metric_key(record)
+        if key in values:
+            raise ValueError(f"two metrics are both called {key}")
+        named = {key: record["value"]}
+        named |= {f"{key}/{end}": record.get(end) for end in ("ci_low", "ci_high")}
+        values |= {
+            name: number for name, value in named.items() if (number := plain(value)) is not None
+        }
+    return values
+
+
+def scalars(group: str, content: Any) -> dict[str, Any]:
+    """Name the single values of a nested object; a list (of changed modules) gives its length."""
+    flat = flatten(plain(content))
+    return {
+        f"{group}/{key.replace('.', '/')}": len(value) if isinstance(value, list | dict) else value
+        for key, value in flat.items()
+        if value is not None
+    }

@@ -1,0 +1,88 @@
+"""What an experiment tracker is to the rest of the program; it knows no model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from src.tracking.config import TrackerConfig, WandbConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Tracker(Protocol):
+    """One cell's run in a tracker: `start`, some `log_*`, and `finish` in every case.
+
+    The records on disk are written first and are what counts: apart from `start` refusing a wrong
+    setting, no method raises because of the tracker.
+    """
+
+    def start(
+        self, config: Mapping[str, Any], name: str, group: str, tags: Sequence[str], directory: Path
+    ) -> None:
+        """Open the run.
+
+        Args:
+            config: The cell's resolved settings.
+            name: Shown name of the run.
+            group: The sweep it belongs to.
+            tags: Besides those of the settings.
+            directory: The cell's directory; the tracker's own files go below it.
+
+        Raises:
+            InputError: The settings ask for what cannot be.
+        """
+        ...
+
+    def log_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Log the records of metrics.json under the names of `src.tracking.keys`."""
+        ...
+
+    def log_system(self, system: Mapping[str, Any]) -> None:
+        """Log the content of system.json as `system/<name>`."""
+        ...
+
+    def log_receipt(self, receipt: Any) -> None:
+        """Log the compression receipt as `receipt/<name>`."""
+        ...
+
+    def log_items(self, table: "pd.DataFrame") -> None:
+        """Log the item table, where the settings ask for it."""
+        ...
+
+    def finish(self, state: str) -> None:
+        """Close the run with the cell's state."""
+        ...
+
+
+class NoTracker:
+    """Tracks nothing: the records on disk are all there is."""
+
+    def start(
+        self, config: Mapping[str, Any], name: str, group: str, tags: Sequence[str], directory: Path
+    ) -> None:
+        """Do nothing."""
+
+    def log_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Do nothing."""
+
+    def log_system(self, system: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def log_receipt(self, receipt: Any) -> None:
+        """Do nothing."""
+
+    def log_items(self, table: "pd.DataFrame") -> None:
+        """Do nothing."""
+
+    def finish(self, state: str) -> None:
+        """Do nothing."""
+
+
+def build_tracker(config: TrackerConfig) -> Tracker:
+    """Give the tracker that `config` asks for; W&B is imported only where it is used."""
+    if isinstance(config, WandbConfig):
+        from src.tracking.wandb_tracker import WandbTracker
+
+        return WandbTracker(config)
+    return NoTracker()

@@ -1,0 +1,146 @@
+"""One Weights & Biases run a cell. W&B may fail as it likes; the cell goes on."""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import wandb
+
+from src.tracking.config import WandbConfig
+from src.tracking.credentials import choose_mode
+from src.tracking.keys import metric_values, scalars
+from src.tracking.plain import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+_unreachable: set[str] = set()
+"""Servers that did not answer in this process: the sweep's next cells do not wait for them."""
+
+INIT_TIMEOUT_S = 30.0
+FINISH_TIMEOUT_S = 300.0
+
+
+class WandbTracker:
+    """Logs a cell to W&B, online or to an offline run below the cell's directory."""
+
+    def __init__(self, config: WandbConfig) -> None:
+        """Keep the settings; nothing is started yet."""
+        self._config = config
+        self._directory = Path()
+        self._run: Any = None
+        self._warned = False
+
+    def start(
+        self, config: Mapping[str, Any], name: str, group: str, tags: Sequence[str], directory: Path
+    ) -> None:
+        """Open the run; where the server does not answer, an offline run.
+
+        Raises:
+            InputError: `tracker.mode` is online, and there are no credentials.
+        """
+        self._directory = directory
+        mode = choose_mode(self._config.mode)
+        about = {
+            "project": self._config.project,
+            "entity": self._config.entity,
+            "name": name,
+            "group": group,
+            "tags": sorted({*tags, *self._config.tags}),
+            "dir": str(directory),
+        }
+        try:
+            self._run = self._open(about | {"config": plain(config)}, mode)
+        except Exception as error:
+            self._warn("start", error)
+        else:
+            online = not self._run.offline and mode == "online"
+            log.info("W&B run %s: %s", name, self._run.url if online else self._run.dir)
+
+    def log_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Log metrics as history, and so also in the summary."""
+        self._attempt("log metrics", lambda run: run.log(metric_values(records)))
+
+    def log_system(self, system: Mapping[str, Any]) -> None:
+        """Put system metrics in the summary."""
+        self._attempt("log system", lambda run: run.summary.update(scalars("system", system)))
+
+    def log_receipt(self, receipt: Any) -> None:
+        """Put the receipt in the summary."""
+        self._attempt("log receipt", lambda run: run.summary.update(scalars("receipt", receipt)))
+
+    def log_items(self, table: "pd.DataFrame") -> None:
+        """Log the item table (its first `max_rows` rows) where `log_items` is on."""
+        if self._config.log_items:
+            with _data_below(self._directory):
+                self._attempt("log items", lambda run: run.log({"items": self._table(table)}))
+
+    def finish(self, state: str) -> None:
+        """Close the run: exit code 0 where the cell is done or unsupported, 1 otherwise."""
+        failed = state not in ("done", "unsupported")
+        self._attempt("log the state", lambda run: run.summary.update({"state": state}))
+        self._attempt("finish", lambda run: run.finish(exit_code=int(failed)))
+        self._run = None
+
+    def _open(self, about: dict[str, Any], mode: str) -> Any:
+        server = str(wandb.setup(_settings()).settings.base_url)
+        if mode == "online" and server not in _unreachable:
+            try:
+                return wandb.init(**about, mode="online", reinit="create_new", settings=_settings())
+            except Exception as error:
+                _unreachable.add(server)
+                self._warn(f"reach {server}, so this sweep is kept offline", error)
+                # What the attempt left would be uploaded by `wandb sync` as an empty second run.
+                for attempt in self._directory.glob("wandb/run-*"):
+                    shutil.rmtree(attempt, ignore_errors=True)
+        local: Literal["disabled", "offline"] = "disabled" if mode == "disabled" else "offline"
+        return wandb.init(**about, mode=local, reinit="create_new", settings=_settings())
+
+    def _table(self, table: "pd.DataFrame") -> Any:
+        rows = table.head(self._config.max_rows)
+        return wandb.Table(columns=list(rows), data=plain(rows.to_numpy(object)))
+
+    def _attempt(self, what: str, action: Callable[[Any], object]) -> None:
+        if self._run is not None:
+            try:
+                action(self._run)
+            except Exception as error:
+                self._warn(what, error)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        """Warn once a cell: what follows the first failure is mostly the same failure."""
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "W&B could not %s: %s: %s. The cell goes on; its records on disk do not need W&B.",
+                *(what, type(error).__name__, (str(error).splitlines() or [""])[0]),
+            )
+
+
+def _settings() -> wandb.Settings:
+    # Nothing printed, nothing captured: the terminal and its log belong to Hydra. Uploading what
+    # is left must not hold the next cell for ever when the network goes.
+    wanted = {"silent": True, "console": "off", "finish_timeout": FINISH_TIMEOUT_S}
+    if "WANDB_INIT_TIMEOUT" not in os.environ:
+        wanted["init_timeout"] = INIT_TIMEOUT_S
+    # The oldest W&B that is supported has no finish_timeout, and refuses what it does not know.
+    return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
+
+
+@contextlib.contextmanager
+def _data_below(directory: Path) -> Iterator[None]:
+    """Keep the files of an offline run's tables with the run and not in the user's home."""
+    if "WANDB_DATA_DIR" in os.environ:
+        yield
+        return
+    os.environ["WANDB_DATA_DIR"] = str(directory / "wandb" / "data")
+    try:
+        yield
+    finally:
+        del os.environ["WANDB_DATA_DIR"]

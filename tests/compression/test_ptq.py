@@ -1,0 +1,190 @@
+"""`ptq` against torch's own dynamic-quantized kernels, run one sequence at a time."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from src.benchmarks.base import Skipped
+from src.compression.fp16 import Fp16Config
+from src.compression.layers.dynamic_int8 import DynamicInt8Linear
+from src.compression.layers.half_weight import HalfWeightLinear
+from src.compression.none import NoneConfig
+from src.compression.ptq import PtqConfig
+from src.compression.receipt import memory_bytes
+from src.compression.registry import compress
+from src.errors import InputError
+from src.scoring.scorer import load_scorers
+from tests.checkpoints import CAUSAL, MASKED
+from tests.scoring import plain
+from tests.scoring.items import CLUSTERS, PAIRS
+from tests.scoring.test_exactness import scored
+
+load_scorers()
+
+
+def torch_dynamic(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """torch's own dynamic quantization, on the engine whose arithmetic the paper's numbers have."""
+    quantization = pytest.importorskip("torch.ao.quantization")
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        pytest.skip("this torch has no fbgemm kernels")
+    torch.backends.quantized.engine = "fbgemm"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quantization.quantize_dynamic(model, {nn.Linear}, dtype)
+
+
+class OneSequence:
+    sequences = 1
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_layer_is_bit_identical_to_torch(seed):
+    torch.manual_seed(seed)
+    wide = [(16, 40), (64, 64), (96, 300), (300, 96)][seed % 4]
+    linear = nn.Linear(*wide, bias=seed % 3 != 0)
+    linear.weight.data *= 1 + seed
+    x = torch.randn(1, 11, wide[0]) * 10.0 ** (seed % 5 - 2) + (seed % 7 - 3)
+    x = x.abs() if seed == 7 else x * 1e-5 if seed == 8 else x
+    oracle = torch_dynamic(nn.Sequential(copy.deepcopy(linear)), torch.qint8)[0]
+    bias = None if linear.bias is None else linear.bias.detach()
+    ours = DynamicInt8Linear(linear.weight.detach(), bias, OneSequence())
+    assert torch.equal(ours.weight, oracle.weight().int_repr())
+    assert ours.scale == oracle.weight().q_scale()
+    assert torch.equal(ours(x), oracle(x))
+
+
+def test_layer_of_zeros_gives_the_bias():
+    linear = nn.Linear(4, 3)
+    ours = DynamicInt8Linear(linear.weight.detach(), linear.bias.detach(), OneSequence())
+    assert torch.equal(ours(torch.zeros(1, 2, 4)), linear.bias.detach().expand(1, 2, 3))
+
+
+def test_range_is_per_sequence():
+    torch.manual_seed(0)
+    linear = nn.Linear(24, 10)
+    x = torch.randn(3, 5, 24) * torch.tensor([0.1, 1.0, 30.0]).view(3, 1, 1)
+    batch, single = OneSequence(), OneSequence()
+    batch.sequences = 3
+    weight, bias = linear.weight.detach(), linear.bias.detach()
+    together = DynamicInt8Linear(weight, bias, batch)(x)
+    flattened = DynamicInt8Linear(weight, bias, batch)(x.reshape(15, 24))
+    alone = torch.cat([DynamicInt8Linear(weight, bias, single)(x[i : i + 1]) for i in range(3)])
+    assert torch.equal(together, alone)
+    assert torch.equal(flattened, alone.reshape(15, 10))
+    rows = (torch.tensor([2, 0]), torch.tensor([4, 1]))
+    assert torch.equal(DynamicInt8Linear(weight, bias, batch)(x, rows=rows), alone[rows])
+
+
+# torch cannot quantize MobileBERT: it reads the decoder's weight without calling the decoder.
+@pytest.mark.parametrize("name", [name for name in (*MASKED, *CAUSAL) if name != "mobilebert"])
+@pytest.mark.parametrize("budget", [1, 10_000])
+def test_scores_equal_torch_one_by_one(name, budget, load):
+    subject = load(name)
+    oracle = torch_dynamic(subject.model, torch.qint8)
+    compress(subject, PtqConfig())
+    tokenizer, start = subject.text.tokenizer, subject.text.traits.start_id
+    pairs = scored(subject, PAIRS, "bias_bench", budget)
+    clusters = scored(subject, CLUSTERS, "bias_bench", budget)
+    for pair, score in zip(PAIRS, pairs, strict=True):
+        if isinstance(score, Skipped):
+            continue
+        if name in MASKED:
+            wanted = plain.crows_masked(oracle, tokenizer, pair, shared=False)
+        else:
+            wanted = {
+                n: plain.sentence_causal(oracle, tokenizer, getattr(pair, n), start)
+                for n in ("more", "less")
+            }
+        assert score == pytest.approx(wanted, rel=1e-5)
+    for cluster, score in zip(CLUSTERS, clusters, strict=True):
+        for candidate in cluster.candidates:
+            if name in MASKED:
+                space = subject.text.traits.leading_space
+                wanted = plain.stereoset_masked(oracle, tokenizer, cluster, candidate, space)
+            else:
+                wanted = plain.sentence_causal(oracle, tokenizer, candidate.sentence, start)
+            assert score[candidate.id] == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [*MASKED, *CAUSAL])
+def test_receipt(name, load):
+    subject = load(name)
+    linears = {n: m for n, m in subject.model.named_modules() if type(m) is nn.Linear}
+    head = subject.model.get_output_embeddings()
+    tied = head.weight is subject.model.get_input_embeddings().weight
+    receipt = compress(subject, PtqConfig())
+    changed = {change.module for change in receipt.changes}
+    assert changed | set(receipt.skipped) >= set(linears)
+    assert changed.isdisjoint(receipt.skipped)
+    untied = [change.module for change in receipt.changes if change.untied_from]
+    assert len(untied) == (1 if tied and name != "mobilebert" else 0)
+    assert 0 < receipt.relative_error < 0.2
+    assert receipt.memory_bytes_after == memory_bytes(subject.model)
+    assert receipt.hash_before != receipt.hash_after
+    for change in receipt.changes:
+        module = subject.model.get_submodule(change.module)
+        weight = linears[change.module].weight.detach().double()
+        error = (weight - module.weight.double() * module.scale).norm() / weight.norm()
+        assert change.relative_error == pytest.approx(float(error), rel=1e-4)
+
+
+def test_gpt2_blocks_are_left_alone_unless_asked_for(load):
+    plain_receipt = compress(load("gpt2"), PtqConfig())
+    assert [change.module for change in plain_receipt.changes] == ["lm_head"]
+    assert len(plain_receipt.skipped) == 8
+    receipt = compress(load("gpt2"), PtqConfig(conv1d=True))
+    assert len(receipt.changes) == 9
+    assert not receipt.skipped
+
+
+def test_conv1d_layer_is_its_transposed_linear(load):
+    subject = load("gpt2")
+    conv = subject.model.transformer.h[0].attn.c_attn
+    linear = nn.Linear(*conv.weight.shape)
+    linear.weight.data, linear.bias.data = conv.weight.t().contiguous(), conv.bias
+    oracle = torch_dynamic(nn.Sequential(linear), torch.qint8)[0]
+    compress(subject, PtqConfig(conv1d=True))
+    ours = subject.model.transformer.h[0].attn.c_attn
+    ours.layout.sequences = 1
+    x = torch.randn(1, 7, 32)
+    assert torch.equal(ours(x), oracle(x))
+
+
+def test_fp16_weights_equal_torch(load):
+    torch.manual_seed(0)
+    linear = nn.Linear(64, 48)
+    linear.weight.data[0, 0] = 1e6
+    oracle = torch_dynamic(nn.Sequential(copy.deepcopy(linear)), torch.float16)[0]
+    ours = HalfWeightLinear(linear.weight.detach(), linear.bias.detach())
+    x = torch.randn(1, 9, 64)
+    torch.testing.assert_close(ours(x), oracle(x), rtol=1e-5, atol=1e-4)
+    receipt = compress(load("bert"), Fp16Config())
+    assert 0 < receipt.relative_error < 1e-3
+    assert {change.bits for change in receipt.changes} == {16.0}
+
+
+def test_fp16_model_halves_everything(load):
+    subject = load("llama")
+    receipt = compress(subject, Fp16Config(mode="model"))
+    assert {parameter.dtype for parameter in subject.model.parameters()} == {torch.float16}
+    assert receipt.memory_bytes_after < 0.51 * receipt.memory_bytes_before
+    whole = scored(load("llama"), PAIRS, "bias_bench", 100)
+    half = scored(subject, PAIRS, "bias_bench", 100)
+    for one, other in zip(whole, half, strict=True):
+        assert one == pytest.approx(other, rel=0.05)
+        assert one != other
+
+
+def test_a_compression_that_changes_nothing_is_an_error(load):
+    subject = load("bert", dtype="float16")
+    with pytest.raises(InputError, match="changed no weight"):
+        compress(subject, Fp16Config(mode="model"))
+
+
+def test_none_changes_nothing(load):
+    receipt = compress(load("bert"), NoneConfig())
+    assert not receipt.changed
+    assert receipt.mean_bits == pytest.approx(32, abs=0.5)

@@ -1,0 +1,47 @@
+import functools
+import os
+from pathlib import Path
+
+# Set before torch is imported by any test: small models are slower on many threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["WANDB_MODE"] = "offline"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest
+
+from tests import checkpoints
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory):
+    """Folder of a small random checkpoint by architecture name, made once a session."""
+    root = tmp_path_factory.mktemp("checkpoints")
+
+    def folder(name: str) -> Path:
+        if not (root / name).exists():
+            checkpoints.save(name, root / name)
+        return root / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def load(checkpoint):
+    """Load a fresh subject by architecture name, for tests that change the model."""
+    import torch
+
+    from src.models.config import ModelConfig
+    from src.models.load import load_subject
+
+    def fresh(name: str, **settings):
+        config = ModelConfig(name=name, id=str(checkpoint(name)), **settings)
+        return load_subject(config, torch.device("cpu"), "auto")
+
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def subject(load):
+    """A loaded subject by architecture name, shared by tests that do not change it."""
+    return functools.cache(load)

@@ -1,0 +1,3 @@
+from tests.data.data_server import pinned, server
+
+__all__ = ["pinned", "server"]
