@@ -88,8 +88,7 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
         return state
     except Exception as error:
         if first:
-            unsupported = isinstance(error, Unsupported)
-            records.finish("unsupported" if unsupported else "failed", error)
+            _record_end(records, error)
         if isinstance(error, Unsupported):
             state = "unsupported"
             log.warning("unsupported: %s", error)
@@ -98,6 +97,14 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
         raise CellFailed(str(error)) from error
     finally:
         tracker.finish(state)
+
+
+def _record_end(records: CellRecords, error: Exception) -> None:
+    """Write down how a cell ended; a disk too full for that must not hide why it ended."""
+    try:
+        records.finish("unsupported" if isinstance(error, Unsupported) else "failed", error)
+    except InputError as unwritten:
+        log.error("its end could not be recorded: %s", unwritten)
 
 
 def prepare(config: Config) -> Prepared:

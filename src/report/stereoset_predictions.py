@@ -29,6 +29,7 @@ from src.benchmarks.stereoset_rates import rates
 from src.data.readers import read_json
 from src.errors import InputError
 from src.report.stereoset_export import SPLIT_HINT, export_predictions
+from src.tracking.atomic import replacing
 
 Results = dict[str, dict[str, dict[str, float]]]
 
@@ -143,9 +144,8 @@ def _table(results: Results) -> Table:
 def _write(path: Path, content: object) -> None:
     """Write JSON so that a killed program leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -210,7 +210,7 @@ def _value(column: Headline, row: Row, stacked: bool) -> Text:
 
 def _notes(rows: Sequence[Row]) -> Iterator[Text]:
     """Say how the numbers are to be read."""
-    if any(row.twin for row in rows):
+    if any(row.twin and row.cell.state == "done" for row in rows):
         yield Text("(in parentheses: difference to the same model uncompressed)", style="dim")
     names = {str(record.get("benchmark")) for row in rows for record in row.cell.metrics}
     if samples := sorted(name for name in names if name.startswith(SAMPLE)):

@@ -19,7 +19,8 @@ class ProcessPeak:
     """Largest resident memory of this process between `start` and `stop`.
 
     Where Linux lets the process reset its own high-water mark, the kernel's exact value is used;
-    elsewhere a thread samples, and a shorter peak than its interval can be missed.
+    elsewhere a thread samples, and a shorter peak than its interval can be missed. Which of the
+    two it was is in `source`. One object measures once.
     """
 
     def __init__(self, sample: bool = False) -> None:
@@ -28,7 +29,7 @@ class ProcessPeak:
         Args:
             sample: Sample also where the kernel's mark could be used.
         """
-        self.source = f"sampled every {INTERVAL_S} s"
+        self.source = ""
         self._sample = sample
         self._process = psutil.Process()
         self._peak = 0
@@ -41,6 +42,7 @@ class ProcessPeak:
         if not self._sample and _reset_high_water_mark():
             self.source = "VmHWM, reset at the start of the cell"
             return
+        self.source = f"sampled every {INTERVAL_S} s"
         self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
         self._thread.start()
 

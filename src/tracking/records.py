@@ -122,6 +122,8 @@ class CellRecords:
         earlier = read_cell(self.directory)
         if not earlier.status:
             return "it was not run before"
+        if not earlier.status.get("fingerprint"):
+            return f"the earlier run is {earlier.state}"
         if earlier.status.get("fingerprint") != fingerprint:
             changed = difference(earlier.status.get("parts") or {}, parts) if parts else []
             return f"settings changed: {', '.join(changed) or 'which ones was not recorded'}"

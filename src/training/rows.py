@@ -36,16 +36,16 @@ def read_documents(path: Path) -> list[str]:
     """Read a text file (plain or .xz) of documents separated by blank lines.
 
     Raises:
-        InputError: The file is missing, or holds fewer than ten documents.
+        InputError: The file is missing or no UTF-8 text, or holds fewer than ten documents.
     """
     if not path.is_file():
         raise InputError(f"no corpus at {path}: pass --corpus a text file (plain or .xz)")
-    with (
-        lzma.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".xz"
-        else path.open(encoding="utf-8") as file
-    ):
-        documents = [text for text in file.read().split("\n\n") if text.strip()]
+    opener = lzma.open if path.suffix == ".xz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            documents = [text for text in file.read().split("\n\n") if text.strip()]
+    except (UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
+        raise InputError(f"{path} is no UTF-8 text (or no whole .xz of one): {error}") from error
     if len(documents) < 10:
         raise InputError(
             f"{path} holds {len(documents)} documents, at least 10 are needed: "

@@ -198,6 +198,17 @@ def test_p_value_does_not_depend_on_the_other_tests_but_on_the_seed():
     assert forward.to_numpy() == pytest.approx(other.to_numpy(), abs=0.08)
 
 
+def test_each_test_has_random_numbers_of_its_own():
+    rng = np.random.default_rng(4)
+    first = association_test("one", n=12)
+    vectors = embed(first, rng)
+    second = AssociationTest("two", "gender", "two", first.x, first.y, first.a, first.b)
+    table = table_of([first, second], [vectors, vectors], n_permutations=2000)
+    assert table["effect_size"][0] == table["effect_size"][1]
+    assert table["p_value"][0] != table["p_value"][1]
+    assert table["p_value"][0] == pytest.approx(table["p_value"][1], abs=0.08)
+
+
 def test_decision_follows_alpha():
     rng = np.random.default_rng(0)
     test = association_test(n=12)

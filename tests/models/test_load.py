@@ -193,9 +193,7 @@ def test_local_digest_changes_with_the_weights(copied):
     assert before.weight_bytes == (folder / "model.safetensors").stat().st_size
 
 
-@pytest.mark.parametrize(
-    ("given", "wanted"), [("auto", 0), ("none", None), ("<|endoftext|>", 0)]
-)
+@pytest.mark.parametrize(("given", "wanted"), [("auto", 0), ("none", None), ("<|endoftext|>", 0)])
 def test_start_token(given, wanted, checkpoint):
     config = ModelConfig(name="m", id=str(checkpoint("gpt2")))
     assert load_subject(config, CPU, given).text.traits.start_id == wanted

@@ -61,7 +61,7 @@ def run(tmp_path):
             main([str(file), "--gold", str(gold), "--json", str(out)])
         except SystemExit:
             assert not out.exists()
-            assert not list(tmp_path.rglob("*.partial"))
+            assert not list(tmp_path.rglob("*.tmp"))
             raise
         assert [path.name for path in out.parent.iterdir()] == ["out.json"]
         return json.loads(out.read_text())
@@ -227,6 +227,15 @@ def test_export_refusals(tmp_path):
     with pytest.raises(SystemExit, match="no StereoSet rows"):
         export(tmp_path, table[:1], gold)
     assert not (tmp_path / "exported.json").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path):
+    table, gold, _ = item_table(tmp_path)
+    predictions = export(tmp_path, table, gold)
+    for out in (tmp_path, gold / "out.json"):  # a folder; below a file
+        with pytest.raises(SystemExit, match="error: "):
+            main([str(predictions), "--gold", str(gold), "--json", str(out)])
+    assert json.loads(gold.read_text())
 
 
 @pytest.mark.parametrize("argv", [["--gold", "g"], ["p", "--gold", "g", "--out", "o"], ["p"]])

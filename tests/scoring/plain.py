@@ -45,7 +45,7 @@ def sentence_causal(model, tokenizer, sentence, start_id):
     logs = [log_softmax(model, [start_id])[0, ids[0]].item()]
     table = log_softmax(model, ids)
     for position in range(1, len(ids)):
-        logs.append(table[position - 1, ids[position]].item())
+        logs += [table[position - 1, ids[position]].item()]
     return 2 ** np.mean([value / np.log(2) for value in logs])
 
 

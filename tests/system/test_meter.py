@@ -85,6 +85,7 @@ def test_the_kernels_mark_is_used_where_it_can_be_reset():
     assert peak.source == "VmHWM, reset at the start of the cell"
     held = np.ones(100 * MB // 8)
     del held
+    peak = ProcessPeak()
     peak.start()
     assert peak.source == "VmHWM, reset at the start of the cell"
 

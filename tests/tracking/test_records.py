@@ -384,7 +384,7 @@ def test_concurrent_writers_leave_one_whole_file(tmp_path):
         import sys
         from pathlib import Path
         from src.tracking.records import CellRecords
-        for _ in range(60):
+        for _ in range(20):
             CellRecords(Path(sys.argv[1])).write_json("system.json", [int(sys.argv[2])] * 20_000)
     """
     writers = [
@@ -401,5 +401,5 @@ def test_concurrent_writers_leave_one_whole_file(tmp_path):
             assert len(set(content)) == 1
             reads += 1
     assert [writer.wait() for writer in writers] == [0, 0]
-    assert reads > 5
+    assert reads > 3
     assert [path.name for path in tmp_path.iterdir()] == ["system.json"]

@@ -137,19 +137,19 @@ def run_cells(directory: Path, home: Path, **variables: str) -> subprocess.Compl
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
 
-def inspect(cell: Path) -> tuple[dict, list[dict]]:
-    """The summary and all records of the one run below `cell`, as W&B's own reader gives them."""
+def inspect(cell: Path, *options: str) -> list[dict]:
+    """What W&B's own reader gives of the one run below `cell`: all records, or the summary."""
     (run,) = cell.glob("wandb/*run-*/*.wandb")
-    leet = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json"]
-    summary = subprocess.run([*leet, "--summary", run], capture_output=True, check=True)
-    records = subprocess.run([*leet, run], capture_output=True, check=True)
-    return json.loads(summary.stdout), [json.loads(line) for line in records.stdout.splitlines()]
+    leet = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", *options, run]
+    text = subprocess.run(leet, capture_output=True, check=True, text=True).stdout
+    return [json.loads(text)] if options else [json.loads(line) for line in text.splitlines()]
 
 
 def test_an_offline_run_holds_the_cell(tmp_path):
     child = run_cells(tmp_path / "cells", tmp_path)
     assert (child.returncode, child.stdout, child.stderr) == (0, "", "")
-    summary, records = inspect(tmp_path / "cells" / "first")
+    (summary,) = inspect(tmp_path / "cells" / "first", "--summary")
+    records = inspect(tmp_path / "cells" / "first")
     assert summary["config"] == {"model": {"name": "tiny", "id": "${x}"}}
     assert (summary["name"], summary["project"]) == ("first", "compression-bias")
     assert (summary["tags"], summary["state"], summary["exit_code"]) == (
@@ -176,7 +176,7 @@ def test_an_offline_run_holds_the_cell(tmp_path):
     paths = [Path(entry["local_path"]) for entry in staged[0]["contents"]]
     assert all(path.is_relative_to(tmp_path / "cells" / "first") for path in paths)
 
-    summary, _ = inspect(tmp_path / "cells" / "second")
+    (summary,) = inspect(tmp_path / "cells" / "second", "--summary")
     assert (summary["state"], summary["exit_code"]) == ("failed", 1)
     assert summary["summary"]["state"] == "failed"
 
@@ -190,7 +190,7 @@ def test_without_a_server_the_run_is_kept_offline(tmp_path):
     assert warning.startswith("W&B could not reach http://127.0.0.1:9, so this sweep is kept off")
     assert KEY not in child.stdout + child.stderr
     for name, state in (("first", "finished"), ("second", "failed")):
-        assert inspect(tmp_path / "cells" / name)[0]["state"] == state
+        assert inspect(tmp_path / "cells" / name, "--summary")[0]["state"] == state
 
 
 def test_a_broken_wandb_costs_one_warning(tmp_path, nobody, monkeypatch, caplog):

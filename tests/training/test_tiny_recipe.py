@@ -1,6 +1,7 @@
 """The tiny models' recipe on made-up text, and the models it made that are shipped."""
 
 import json
+import lzma
 import random
 from pathlib import Path
 
@@ -137,6 +138,12 @@ def test_masked_loss_counts_masked_places_only(corpus):
         assert nothing(model, ids).item() == 0.0
 
 
+def test_a_compressed_corpus_is_the_same_corpus(corpus, tmp_path):
+    packed = tmp_path / "text.xz"
+    packed.write_bytes(lzma.compress(corpus.read_bytes()))
+    assert rows.read_documents(packed) == corpus.read_text().split("\n\n")
+
+
 def test_rows_begin_at_sentences_and_batches_cover_an_epoch(corpus):
     documents = rows.read_documents(corpus)
     tokenizer = rows.causal_tokenizer(documents, 320, 64)
@@ -182,10 +189,15 @@ def test_bad_corpora_are_refused_before_anything_is_written(corpus, tmp_path):
     short.write_text("one\n\ntwo")
     wordless.write_text("\n\n".join("ab" for _ in range(20)))
     taken.mkdir()
+    binary, broken = tmp_path / "binary.txt", tmp_path / "broken.xz"
+    binary.write_bytes(b"\xff\xfe\x00")
+    broken.write_bytes(lzma.compress(corpus.read_bytes())[:-20])
     out = tmp_path / "out"
     for path, to, said in [
         (tmp_path / "none.txt", out, "no corpus"),
         (short, out, "2 documents"),
+        (binary, out, "no UTF-8 text"),
+        (broken, out, "no UTF-8 text"),
         (wordless, out, "six tokens"),
         (corpus, taken, "exists"),
     ]:
