@@ -1,0 +1,161 @@
+"""One race: the loop and the engine over the same items, in turn, timed and compared."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+
+from src.bench.official import EFFECT_SIZE, OneAtATime, permutation_p_value
+from src.bench.samples import Workload
+from src.benchmarks import permutation
+from src.benchmarks.association import associations, effect_size
+from src.benchmarks.base import ItemScore, Scores, Skipped
+from src.benchmarks.items import AssociationTest, Item
+from src.evaluate import BUDGETS
+from src.models.subject import Subject
+from src.models.traits import TextSide
+from src.scoring.batching import merge
+from src.scoring.engine import Engine
+from src.scoring.scorer import Plan, plan_items, score_items
+
+SCORER = "bias_bench"
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Adds up the time of one side.
+
+    Attributes:
+        seconds: By the clock.
+        cpu_seconds: Of all threads together; other work on the machine hardly changes it.
+    """
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Add what the block takes."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.seconds += time.perf_counter() - wall
+        self.cpu_seconds += time.process_time() - cpu
+
+
+@dataclass(slots=True)
+class Result:
+    """What a race measured, all rounds together.
+
+    Attributes:
+        loop: The loop's time.
+        engine: The engine's time.
+        difference: Largest relative difference of a score between both; NaN where one has no
+            number, infinite where only one of them skips an item.
+        forwards: Forwards of the loop and of the engine, a round.
+    """
+
+    loop: Stopwatch = field(default_factory=Stopwatch)
+    engine: Stopwatch = field(default_factory=Stopwatch)
+    difference: float = 0.0
+    forwards: tuple[int, int] = (0, 0)
+
+
+def race(workload: Workload, subject: Subject, loop_model: Any, rounds: int) -> Result:
+    """Time both sides from items to scores, tokenisation included.
+
+    The engine runs between the halves of the loop, so that what else the machine does meanwhile
+    weighs on both.
+
+    Args:
+        workload: The items.
+        subject: What the engine scores.
+        loop_model: The model the loop runs, the subject's own or torch's int8 one.
+        rounds: How often.
+    """
+    items = list(workload.items)
+    half = len(items) // 2
+    OneAtATime(loop_model, subject).score(items[0])
+    engine_scores(subject, items[:1])
+    result = Result()
+    for _ in range(rounds):
+        loop = OneAtATime(loop_model, subject)
+        with result.loop.running():
+            wanted = [loop.score(item) for item in items[:half]]
+        with result.engine.running():
+            found, forwards = engine_scores(subject, items)
+        with result.loop.running():
+            wanted += [loop.score(item) for item in items[half:]]
+        result.forwards = (loop.forwards, forwards)
+        result.difference = largest([result.difference, *differences(found, wanted)])
+    return result
+
+
+def engine_scores(subject: Subject, items: Sequence[Item]) -> tuple[list[ItemScore], int]:
+    """Score items as a cell does; SEAT's scores also hold the effect size.
+
+    Returns:
+        A score an item, and how many forwards were run.
+    """
+    # A fresh text side: what was encoded in an earlier round must not be had for nothing.
+    text = TextSide(subject.text.tokenizer, subject.text.traits)
+    plans, _ = plan_items(items, text, SCORER, subject.objective)
+    requests = [r for plan in plans if isinstance(plan, Plan) for r in plan.requests]
+    forwards, places = merge(requests)
+    tokens, logits = BUDGETS[subject.device.type]
+    answers = Engine(subject, tokens, logits).run(forwards)
+    picked = [answers[index][at] if at else answers[index] for index, at in places]
+    scores = score_items(plans, picked)
+    for index, item in enumerate(items):
+        if isinstance(item, AssociationTest):
+            vectors = cast(Scores, scores[index])
+            sizes = associations(item, cast(Any, vectors))
+            scores[index] = {**vectors, EFFECT_SIZE: effect_size(*sizes)}
+    return scores, len(forwards)
+
+
+def differences(found: Sequence[ItemScore], wanted: Sequence[Scores | None]) -> list[float]:
+    """Compare both sides' scores, relative to their size (effect sizes: to 1 at least)."""
+    all_of_them = []
+    for ours, theirs in zip(found, wanted, strict=True):
+        if isinstance(ours, Skipped) or theirs is None:
+            all_of_them.append(0.0 if isinstance(ours, Skipped) and theirs is None else np.inf)
+            continue
+        if ours.keys() != theirs.keys():
+            all_of_them.append(np.inf)
+            continue
+        for key, value in theirs.items():
+            floor = 1.0 if key == EFFECT_SIZE else float(np.finfo(np.float32).tiny)
+            gap = np.linalg.norm(np.subtract(ours[key], value, dtype=np.float64))
+            all_of_them.append(float(gap / max(float(np.linalg.norm(value)), floor)))
+    return all_of_them
+
+
+def largest(values: Iterable[float]) -> float:
+    """The largest of some numbers; NaN if one of them is."""
+    return float(np.max(np.fromiter(values, dtype=np.float64)))
+
+
+def race_permutations(tests: dict[str, int], samples: int) -> tuple[Result, list[str]]:
+    """Time SEAT's permutation test on random associations, at the size each test really has.
+
+    Returns:
+        The times of all tests together, and the tests whose two p-values differ by more than
+        chance explains (five standard errors); `difference` is the largest such difference.
+    """
+    result, astray = Result(), []
+    for seed, (name, n) in enumerate(tests.items()):
+        x, y = np.random.default_rng(seed).normal(size=(2, n))
+        with result.loop.running():
+            wanted, drawn = permutation_p_value(x, y, samples, np.random.RandomState(seed))
+        with result.engine.running():
+            rng = np.random.default_rng(seed)
+            found = permutation.permutation_p_value(x, y, samples, rng)
+        mean = (found + wanted) / 2
+        chance = 5 * np.sqrt(2 * mean * (1 - mean) / drawn) + 2 / drawn
+        if not abs(found - wanted) <= chance:
+            astray.append(f"{name}: {found} and {wanted}")
+        result.difference = max(result.difference, abs(found - wanted))
+    return result, astray

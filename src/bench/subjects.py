@@ -1,0 +1,107 @@
+"""Models of real shapes with random weights, for speed does not depend on the weights' values."""
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    PreTrainedModel,
+)
+
+from src.compression.ptq import PtqConfig
+from src.compression.registry import compress
+from src.errors import InputError
+from src.models.subject import Source, Subject
+from src.models.traits import TextSide, find_traits
+
+TOKENIZERS = Path(__file__).parents[1] / "models" / "tiny"
+"""Holds masked/ and causal/, the models that ship with the project."""
+SHAPES: dict[str, dict[str, int]] = {
+    "base": {
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+    },
+    "small": {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 256,
+    },
+}
+"""base: that of BERT base and of Pythia 160M."""
+VOCABULARIES = {"masked": 30522, "causal": 50304}
+"""Of the base shape; the small one takes what its tokenizer has."""
+POSITIONS = {"masked": 512, "causal": 2048}
+
+
+def random_subject(objective: str, shape: str, tokenizers: Path) -> Subject:
+    """Build a BERT (masked) or GPT-NeoX (causal) with random weights, on the CPU.
+
+    Args:
+        objective: "masked" or "causal".
+        shape: A name in `SHAPES`.
+        tokenizers: Folder with a tokenizer's folder for each objective.
+
+    Raises:
+        InputError: There is no usable tokenizer.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(tokenizers / objective))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{tokenizers / objective} holds no usable tokenizer: {error}") from error
+    positions = POSITIONS[objective]
+    sizes: dict[str, Any] = {
+        **SHAPES[shape],
+        "vocab_size": max(VOCABULARIES[objective] if shape == "base" else 0, len(tokenizer)),
+        "max_position_embeddings": positions,
+        "use_cache": False,
+    }
+    torch.manual_seed(0)
+    model: PreTrainedModel
+    if objective == "masked":
+        model = BertForMaskedLM(BertConfig(**sizes))
+    else:
+        model = GPTNeoXForCausalLM(GPTNeoXConfig(**sizes, tie_word_embeddings=False))
+    model.eval().requires_grad_(False)
+    text = TextSide(tokenizer, find_traits(tokenizer, positions))
+    source = Source(f"random {type(model).__name__} ({shape})", None, None, None)
+    return Subject(model, text, objective, torch.device("cpu"), source)
+
+
+def int8_twins(subject: Subject) -> tuple[Subject, Any] | None:
+    """Quantize a subject with `compression=ptq`, in place, and a copy with torch's own code.
+
+    Returns:
+        The subject and torch's model; None where this torch has no such model to race against.
+    """
+    theirs = _torch_int8(copy.deepcopy(subject.model))
+    if theirs is None:
+        return None
+    compress(subject, PtqConfig())
+    return subject, theirs
+
+
+def _torch_int8(model: nn.Module) -> Any:
+    engines = torch.backends.quantized.supported_engines
+    try:
+        from torch.ao.quantization import quantize_dynamic
+    except ImportError:
+        return None
+    engine = next((name for name in ("x86", "fbgemm") if name in engines), None)
+    if engine is None:
+        return None
+    torch.backends.quantized.engine = engine
+    with warnings.catch_warnings():
+        # torch announces that this moves to another package, in warnings of several kinds.
+        warnings.simplefilter("ignore")
+        return quantize_dynamic(model, {nn.Linear}, torch.qint8, inplace=True)
