@@ -17,7 +17,7 @@ from src.choices import one_of
 from src.compression.receipt import Receipt
 from src.compression.registry import compress
 from src.data.locate import DataFiles, FileRecord
-from src.device import resolve_device, start_accelerator
+from src.device import release_memory, resolve_device, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
 from src.evaluate import Evaluation, Question, evaluate
 from src.models.load import load_subject, with_weight_files
@@ -72,7 +72,7 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
     records = CellRecords(directory)
     first = accelerator.is_main_process
     tracker = build_tracker(config.tracker if first else NoTrackerConfig())
-    state = "failed"
+    state, failure = "failed", ""
     try:
         prepared, why = _prepare_or_record(config, resolved, records, first)
         if why is None:
@@ -85,18 +85,22 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
             name = f"{config.model.name}-{config.compression.name}"
             tracker.start(resolved, name, config.sweep, tags, directory)
         state = _measure(config, prepared, accelerator, records if first else None, tracker)
-        return state
     except Exception as error:
         if first:
             _record_end(records, error)
         if isinstance(error, Unsupported):
             state = "unsupported"
-            log.warning("unsupported: %s", error)
-            return state
-        log.error("failed: %s: %s", type(error).__name__, error)
-        raise CellFailed(str(error)) from error
+            log.warning("unsupported: %s", str(error))
+        else:
+            failure = str(error) or type(error).__name__
+            log.error("failed: %s: %s", type(error).__name__, failure)
     finally:
         tracker.finish(state)
+        release_memory()
+    if failure:
+        # Raised out here, because Hydra keeps it, and a chained one would keep the model alive.
+        raise CellFailed(failure)
+    return state
 
 
 def _record_end(records: CellRecords, error: Exception) -> None:
@@ -104,7 +108,7 @@ def _record_end(records: CellRecords, error: Exception) -> None:
     try:
         records.finish("unsupported" if isinstance(error, Unsupported) else "failed", error)
     except InputError as unwritten:
-        log.error("its end could not be recorded: %s", unwritten)
+        log.error("its end could not be recorded: %s", str(unwritten))
 
 
 def prepare(config: Config) -> Prepared:
@@ -128,7 +132,7 @@ def prepare(config: Config) -> Prepared:
         "benchmark": {name: asdict(settings) for name, settings in config.benchmark.items()},
         "scorer": asdict(config.scorer),
         "limit": config.debug.limit,
-        "data": {name: used["sha256"] for name, used in files.used.items()},
+        "data": files.checksums(),
         "device": resolve_device(config.system.device),
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
         "code": code_digest(),

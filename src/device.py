@@ -1,5 +1,6 @@
 """Choosing the device, and starting Accelerate on it."""
 
+import gc
 import os
 
 import torch
@@ -38,3 +39,10 @@ def start_accelerator(system: SystemConfig) -> Accelerator:
         # Accelerate warns about unset thread counts; torch's own choice is the one wanted.
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     return Accelerator(cpu=device == "cpu", mixed_precision="no")
+
+
+def release_memory() -> None:
+    """Give back what the last cell's model held, so that a sweep does not grow."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

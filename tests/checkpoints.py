@@ -114,8 +114,8 @@ def byte_level(masked: bool, size: int = 320) -> PreTrainedTokenizerFast:
 
 
 def build(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A random model of one architecture and its tokenizer; large weights, so that scores differ."""
-    torch.manual_seed(hash(name) % 1000 if False else sum(map(ord, name)))
+    """A random model of one architecture and its tokenizer, with large weights: scores differ."""
+    torch.manual_seed(sum(map(ord, name)))
     tokenizer = {
         "roberta": lambda: byte_level(True),
         **{causal: lambda: byte_level(False) for causal in CAUSAL},

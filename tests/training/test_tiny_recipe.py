@@ -144,6 +144,24 @@ def test_a_compressed_corpus_is_the_same_corpus(corpus, tmp_path):
     assert rows.read_documents(packed) == corpus.read_text().split("\n\n")
 
 
+def test_an_untrained_masked_model_looks_near(corpus):
+    """The ratio of attention to the next places over that to far ones; 1 in an ordinary BERT."""
+    settings = recipe("masked")
+    tokenizer = rows.masked_tokenizer(rows.read_documents(corpus), settings.vocab, 64)
+    torch.manual_seed(0)
+    built = tiny.build(settings, tokenizer)
+
+    def ratio(model):
+        ids = torch.full((1, 30), tokenizer.convert_tokens_to_ids("the"))
+        with torch.inference_mode():
+            attention = model.eval()(ids, output_attentions=True).attentions[0][0].mean(0)
+        apart = (torch.arange(30)[:, None] - torch.arange(30)).abs()
+        return (attention[apart == 1].mean() / attention[apart >= 10].mean()).item()
+
+    assert ratio(built) > 1.5
+    assert ratio(type(built)(built.config)) == pytest.approx(1, abs=0.2)
+
+
 def test_rows_begin_at_sentences_and_batches_cover_an_epoch(corpus):
     documents = rows.read_documents(corpus)
     tokenizer = rows.causal_tokenizer(documents, 320, 64)

@@ -1,0 +1,133 @@
+"""Data goes one way, and an addition costs what DESIGN promises."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src"
+
+
+def imports(path):
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("benchmarks", ("torch", "transformers", "src.models", "src.scoring", "src.compression")),
+        ("scoring/engine.py", ("src.benchmarks", "src.compression", "src.tracking")),
+        ("scoring/batching.py", ("src.benchmarks", "torch")),
+        ("compression", ("src.benchmarks", "src.scoring", "src.tracking")),
+        ("models", ("src.benchmarks", "src.scoring", "src.compression", "src.tracking")),
+        ("tracking", ("torch", "transformers", "src.models", "src.scoring", "src.compression")),
+        ("data", ("torch", "src.benchmarks", "src.models")),
+        ("report", ("torch", "src.models", "src.scoring", "src.compression")),
+    ],
+)
+def test_packages_do_not_reach_back(package, forbidden):
+    path = SRC / package
+    files = [path] if path.is_file() else list(path.rglob("*.py"))
+    assert files
+    for file in files:
+        for name in imports(file):
+            for word in forbidden:
+                assert not f"{name}.".startswith(f"{word}."), f"{file}: {name}"
+
+
+def test_composing_a_config_needs_no_torch():
+    code = "import src.main, sys; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the project that an addition can be made to."""
+    for folder in ("src", "conf"):
+        subprocess.run(["cp", "-r", str(ROOT / folder), str(tmp_path / folder)], check=True)
+    return tmp_path
+
+
+def run(copy, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "src.main", *arguments, "debug=dry"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_compression_is_one_module_and_one_yaml(copy):
+    (copy / "src/compression/zeroed.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from src.compression.registry import Outcome, compression\n"
+        "@dataclass\n"
+        "class ZeroedConfig:\n"
+        "    kind: str = 'zeroed'\n"
+        "    name: str = 'zeroed'\n"
+        "    share: float = 0.5\n"
+        "@compression('zeroed', ZeroedConfig)\n"
+        "def zero(subject, settings):\n"
+        "    return Outcome((), {})\n"
+    )
+    (copy / "conf/compression/zeroed.yaml").write_text("defaults: [schema/zeroed@_here_]\n")
+    assert "share: 0.25" in run(copy, "compression=zeroed", "compression.share=0.25")
+    assert "Key 'shore' not in 'ZeroedConfig'" in run(
+        copy, "compression=zeroed", "compression.shore=1"
+    )
+
+
+def test_a_model_is_one_yaml(copy):
+    (copy / "conf/model/mine.yaml").write_text(
+        "defaults: [schema/checkpoint@_here_]\nname: mine\nid: me/mine\n"
+    )
+    assert "id: me/mine" in run(copy, "model=mine")
+
+
+def test_a_benchmark_is_one_module_and_one_yaml(copy):
+    (copy / "src/benchmarks/mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from src.benchmarks.registry import benchmark\n"
+        "@dataclass\n"
+        "class MineConfig:\n"
+        "    kind: str = 'mine'\n"
+        "    level: int = 3\n"
+        "@benchmark('mine', MineConfig)\n"
+        "class Mine: ...\n"
+    )
+    (copy / "conf/benchmark/mine.yaml").write_text("defaults: [schema/mine@mine]\n")
+    assert "level: 4" in run(copy, "benchmark=mine", "benchmark.mine.level=4")
+
+
+def test_a_scorer_is_one_function_and_one_yaml(copy):
+    (copy / "src/scoring/mine.py").write_text(
+        "from src.benchmarks.items import SentencePair\n"
+        "from src.scoring.scorer import Plan, scorer\n"
+        "from src.scoring.plans import sentences_plan\n"
+        "@scorer('mine', SentencePair, 'causal')\n"
+        "def mine(pair, text):\n"
+        "    return sentences_plan({'more': pair.more, 'less': pair.less}, text)\n"
+    )
+    (copy / "conf/scorer/mine.yaml").write_text("defaults: [schema/scorer@_here_]\nname: mine\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "src.main", "scorer=mine", "benchmark=sample", "tracker=none",
+         "~benchmark.sample_seat", "~benchmark.sample_stereoset", "debug.limit=2",
+         "system.threads=1", "hydra.run.dir=out"],
+        cwd=copy, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (copy / "out" / "metrics.json").exists()

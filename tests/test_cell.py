@@ -1,0 +1,123 @@
+"""A cell in this process: what it raises, what it leaves, and that it lets go of its model."""
+
+import gc
+import json
+import weakref
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from src import cell, schema, sweep
+from src.cell import limited, run_cell
+from src.data.locate import DataFiles
+from src.errors import CellFailed, InputError
+from src.schema import ROOT, typed
+from src.tracking.fingerprint import fingerprint
+from tests.scoring.items import PAIRS
+
+schema.register()
+sweep.register()
+
+
+@pytest.fixture
+def config(checkpoint):
+    """Settings of a small cell, with overrides on top."""
+
+    def build(*overrides):
+        base = [
+            *("model=hf", f"model.id={checkpoint('gpt_neox')}", "benchmark=sample"),
+            *("tracker=none", "debug.limit=3", "system.progress=false"),
+        ]
+        with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+            return compose("config", overrides=[*base, *overrides])
+
+    return build
+
+
+def run(composed, folder):
+    return run_cell(typed(composed), OmegaConf.to_container(composed, resolve=True), folder)
+
+
+def status(folder):
+    return json.loads((folder / "status.json").read_text())
+
+
+def test_models_are_let_go_of(config, tmp_path, monkeypatch):
+    seen = []
+    real = cell.load_subject
+
+    def load(*arguments):
+        subject = real(*arguments)
+        seen.append(weakref.ref(subject.model))
+        return subject
+
+    monkeypatch.setattr(cell, "load_subject", load)
+    assert run(config("compression=ptq"), tmp_path / "done") == "done"
+    monkeypatch.setattr(cell, "evaluate", lambda *_: 1 / 0)
+    with pytest.raises(CellFailed) as kept:
+        run(config(), tmp_path / "failed")
+    gc.collect()
+    assert [model() for model in seen] == [None, None]
+    assert "division by zero" in str(kept.value)
+    assert "ZeroDivisionError" in status(tmp_path / "failed")["error"]["traceback"]
+
+
+def test_a_cell_that_cannot_begin_says_why(config, tmp_path):
+    with pytest.raises(CellFailed, match=r"data\.root"):
+        run(config("benchmark=crows_pairs", f"data.root={tmp_path}"), tmp_path / "out")
+    assert status(tmp_path / "out")["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "compression=ptq",
+        "scorer=original",
+        "scorer.start_token=none",
+        "model.dtype=bfloat16",
+        "debug.limit=2",
+        "benchmark.sample_crows_pairs.categories=[gender]",
+        "benchmark.sample_seat.seed=3",
+        "benchmark.sample_stereoset.task=intersentence",
+    ],
+)
+def test_what_changes_numbers_changes_the_fingerprint(override, config):
+    before, after = (
+        fingerprint(cell.prepare(typed(one)).parts) for one in (config(), config(override))
+    )
+    assert before != after
+
+
+@pytest.mark.parametrize(
+    "override", ["resume=false", "sweep=other", "tracker.kind=none", "system.batch_tokens=7"]
+)
+def test_what_changes_no_number_does_not(override, config):
+    before, after = (
+        fingerprint(cell.prepare(typed(one)).parts) for one in (config(), config(override))
+    )
+    assert before == after
+
+
+def test_data_are_part_of_the_fingerprint(config, monkeypatch):
+    before = cell.prepare(typed(config())).parts
+    monkeypatch.setattr(DataFiles, "checksums", lambda self: {"file": "other"})
+    after = cell.prepare(typed(config())).parts
+    assert fingerprint(before) != fingerprint(after)
+
+
+def test_start_token_none_leaves_the_first_token_out(config, tmp_path):
+    assert run(config("scorer.start_token=none"), tmp_path / "none") == "done"
+    assert run(config(), tmp_path / "auto") == "done"
+    none, auto = (pd.read_parquet(tmp_path / n / "items.parquet") for n in ("none", "auto"))
+    pairs = none.benchmark == "sample_crows_pairs"
+    assert (none.score_more[pairs] != auto.score_more[pairs]).all()
+
+
+def test_items_are_limited_by_category():
+    kept = limited(PAIRS, 1)
+    assert [pair.category for pair in kept] == ["gender", "age", "race"]
+    assert limited(PAIRS, None) == PAIRS
+    with pytest.raises(InputError, match="no items"):
+        limited([], None)
