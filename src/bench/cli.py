@@ -106,6 +106,8 @@ def _race(
         details["permutation_share"] = workload.share
         loop_seconds += workload.share * permutations.loop.seconds
         engine_seconds += workload.share * permutations.engine.seconds
+        for key, seconds in _cpu_seconds(permutations, 1).items():
+            details[key] += workload.share * seconds
     return Record(
         workload.name,
         loop_seconds,
