@@ -17,7 +17,7 @@ from src.benchmarks.base import ItemScore, Locate, Metric, nan_to_reason
 from src.benchmarks.items import Item, SentencePair
 from src.benchmarks.registry import benchmark
 from src.benchmarks.selection import by_category, read_answer, rounded, select
-from src.choices import at_least, help_, one_of
+from src.choices import help_, one_of
 from src.data.readers import read_csv
 from src.errors import InputError
 
@@ -55,20 +55,16 @@ class CrowsPairsConfig:
     categories: list[str] | None = field(
         default=None, metadata=help_("which categories; null for all", CATEGORIES)
     )
-    limit: int | None = field(
-        default=None, metadata=help_("pairs a category, for debugging; null for all")
-    )
 
     def __post_init__(self) -> None:
-        """Check categories and limit.
+        """Check the categories.
 
         Raises:
-            InputError: A category does not exist, or the limit is below 1.
+            InputError: A category does not exist.
         """
         for category in self.categories or ():
             if short_name(category) not in CATEGORIES:
                 one_of("benchmark.crows_pairs.categories", category, CATEGORIES)
-        at_least("benchmark.crows_pairs.limit", self.limit, 1)
 
 
 @benchmark("crows_pairs", CrowsPairsConfig)
@@ -89,7 +85,7 @@ class CrowsPairs:
         pairs = [_pair(row, f"{path}: pair {row[NUMBER]}") for row in rows]
         wanted = self.settings.categories
         names = None if wanted is None else [short_name(category) for category in wanted]
-        return select(pairs, names, self.settings.limit, str(path))
+        return select(pairs, names, str(path))
 
     def tabulate(
         self, items: Sequence[Item], scores: Sequence[ItemScore], decimals: int | None

@@ -15,14 +15,13 @@ AnyItem = TypeVar("AnyItem", bound=Item)
 
 
 def select(
-    items: Sequence[AnyItem], categories: Sequence[str] | None, limit: int | None, source: str
+    items: Sequence[AnyItem], categories: Sequence[str] | None, source: str
 ) -> list[AnyItem]:
-    """Keep the items of some categories, and the first `limit` of each, in the file's order.
+    """Keep the items of some categories, in the file's order.
 
     Args:
         items: As read.
         categories: Which categories; None for all.
-        limit: Items a category; None for all.
         source: The file, for the message.
 
     Raises:
@@ -36,14 +35,7 @@ def select(
         )
     if not items:
         raise InputError(f"{source}: there are no items in this file.")
-    kept: dict[str, int] = {}
-    chosen = []
-    for item in items:
-        wanted = categories is None or item.category in categories
-        if wanted and (limit is None or kept.get(item.category, 0) < limit):
-            kept[item.category] = kept.get(item.category, 0) + 1
-            chosen.append(item)
-    return chosen
+    return [item for item in items if categories is None or item.category in categories]
 
 
 class Answer(NamedTuple):

@@ -12,7 +12,7 @@ from src.benchmarks.registry import benchmark
 from src.benchmarks.selection import by_category, read_answer, rounded, select
 from src.benchmarks.stereoset_gold import DOMAINS, LABELS, TASKS, read_clusters
 from src.benchmarks.stereoset_rates import rates
-from src.choices import at_least, help_, one_of
+from src.choices import help_, one_of
 
 SPLITS = ("test", "dev")
 
@@ -32,21 +32,17 @@ class StereoSetConfig:
     categories: list[str] | None = field(
         default=None, metadata=help_("which domains; null for all", DOMAINS)
     )
-    limit: int | None = field(
-        default=None, metadata=help_("clusters a domain, for debugging; null for all")
-    )
 
     def __post_init__(self) -> None:
         """Check the choices.
 
         Raises:
-            InputError: A split, task or category does not exist, or the limit is below 1.
+            InputError: A split, task or category does not exist.
         """
         one_of("benchmark.stereoset.split", self.split, SPLITS)
         one_of("benchmark.stereoset.task", self.task, TASKS)
         for category in self.categories or ():
             one_of("benchmark.stereoset.categories", category, DOMAINS)
-        at_least("benchmark.stereoset.limit", self.limit, 1)
 
 
 @benchmark("stereoset", StereoSetConfig)
@@ -64,7 +60,7 @@ class StereoSet:
         """
         path = locate(f"{self.settings.folder}/{self.settings.split}.json")
         clusters = read_clusters(path, self.settings.task)
-        return select(clusters, self.settings.categories, self.settings.limit, str(path))
+        return select(clusters, self.settings.categories, str(path))
 
     def tabulate(
         self, items: Sequence[Item], scores: Sequence[ItemScore], decimals: int | None

@@ -69,15 +69,10 @@ def test_both_spellings_of_race(load, spelling):
     assert [item.id for item in load(categories=[spelling])] == ["7"]
 
 
-def test_limit_is_per_category(load):
-    assert [item.id for item in load(limit=1)] == ["0", "1", "7"]
-
-
 @pytest.mark.parametrize(
     ("settings", "parts"),
     [
         ({"categories": ["gendr"]}, ["benchmark.crows_pairs.categories", "gendr", "'gender'"]),
-        ({"limit": 0}, ["benchmark.crows_pairs.limit", "0"]),
     ],
 )
 def test_wrong_settings_are_named(settings, parts):

@@ -109,9 +109,9 @@ def test_reads_intersentence_clusters(load):
     assert read.candidates[2].sentence == "They are blue."
 
 
-def test_categories_and_limit(load):
+def test_categories(load):
     content = gold(*(cluster(n, ("race", "gender", "religion")[n % 3]) for n in range(9)))
-    assert [i.id for i in load(content, categories=["gender"], limit=2)] == ["c1", "c4"]
+    assert [i.id for i in load(content, categories=["gender"])] == ["c1", "c4", "c7"]
     with pytest.raises(InputError, match="no items of category profession"):
         load(content, categories=["profession"])
 
@@ -122,7 +122,6 @@ def test_categories_and_limit(load):
         ({"split": "train"}, ["benchmark.stereoset.split=train", "test, dev"]),
         ({"task": "inter"}, ["benchmark.stereoset.task=inter", "intrasentence, intersentence"]),
         ({"categories": ["age"]}, ["benchmark.stereoset.categories=age", "gender, profession"]),
-        ({"limit": 0}, ["benchmark.stereoset.limit=0"]),
     ],
 )
 def test_wrong_settings_are_named(settings, parts):
