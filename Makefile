@@ -21,7 +21,7 @@ help:  ## List the targets
 
 setup: .venv/.installed  ## Make .venv and install the project in it (Python 3.11+ and pip are enough)
 
-demo: setup  ## The sample items on the model that ships with the project, dense and int8
+demo: setup  ## The sample items on a model that ships with the project, dense and int8
 	$(BIN)/python -m src.main -m model=tiny compression=none,ptq benchmark=sample $(ARGS)
 
 test: setup  ## The default tests

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from accelerate import Accelerator
 
-from src.benchmarks.items import Item
+from src.benchmarks.items import AssociationTest, Item
 from src.benchmarks.registry import BENCHMARKS
 from src.choices import one_of
 from src.compression.receipt import Receipt
@@ -28,12 +28,13 @@ from src.schema import Config
 from src.scoring.scorer import SCORERS, load_scorers
 from src.system.environment import environment
 from src.system.meter import Meter
-from src.tracking.config import NoTrackerConfig
 from src.tracking.fingerprint import code_digest, fingerprint
 from src.tracking.records import CellRecords
-from src.tracking.tracker import Tracker, build_tracker
+from src.tracking.tracker import NoTracker, Tracker, build_tracker
 
 log = logging.getLogger(__name__)
+LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scipy")
+"""Libraries whose version is part of a cell's fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +68,26 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
     Raises:
         CellFailed: The cell failed; the reason is in its records.
     """
-    accelerator = start_accelerator(config.system)
-    directory = from_first(lambda: directory)
+    # In processes beside the first, `directory` is a scratch folder: what they write is not kept.
     records = CellRecords(directory)
-    first = accelerator.is_main_process
-    tracker = build_tracker(config.tracker if first else NoTrackerConfig())
+    tracker: Tracker = NoTracker()
     state, failure = "failed", ""
     try:
-        prepared, why = _prepare_or_record(config, resolved, records, first)
+        accelerator = start_accelerator(config.system)
+        prepared = together(lambda: prepare(config))
+        why = from_first(lambda: _why_run(config, prepared, records))
         if why is None:
             log.info("finished before with the same settings: %s", directory)
             state = "skipped"
             return state
         log.info("running %s (%s)", directory, why)
-        if first:
-            tags = [config.model.name, config.compression.name, config.scorer.name]
-            name = f"{config.model.name}-{config.compression.name}"
-            tracker.start(resolved, name, config.sweep, tags, directory)
-        state = _measure(config, prepared, accelerator, records if first else None, tracker)
+        if accelerator.is_main_process:
+            tracker = build_tracker(config.tracker)
+        from_first(lambda: _begin(config, resolved, prepared, records, tracker))
+        _measure(config, prepared, accelerator, records, tracker)
+        state = "done"
     except Exception as error:
-        if first:
-            _record_end(records, error)
+        _record_end(records, error)
         if isinstance(error, Unsupported):
             state = "unsupported"
             log.warning("unsupported: %s", str(error))
@@ -103,10 +103,34 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
     return state
 
 
+def _why_run(config: Config, prepared: Prepared, records: CellRecords) -> str | None:
+    """Say why the cell has to be run; None where it need not be."""
+    why = records.unfinished_because(fingerprint(prepared.parts), prepared.parts)
+    return why if config.resume else why or "resume=false"
+
+
+def _begin(
+    config: Config,
+    resolved: dict[str, Any],
+    prepared: Prepared,
+    records: CellRecords,
+    tracker: Tracker,
+) -> None:
+    """Start the cell's records and its run in the tracker."""
+    records.start(fingerprint(prepared.parts), prepared.parts)
+    records.write_config(resolved)
+    tags = [config.model.name, config.compression.name, config.scorer.name]
+    name = f"{config.model.name}-{config.compression.name}"
+    tracker.start(resolved, name, config.sweep, tags, records.directory)
+
+
 def _record_end(records: CellRecords, error: Exception) -> None:
     """Write down how a cell ended; a disk too full for that must not hide why it ended."""
     try:
-        records.finish("unsupported" if isinstance(error, Unsupported) else "failed", error)
+        if not records.started:
+            records.could_not_begin(error)
+        else:
+            records.finish("unsupported" if isinstance(error, Unsupported) else "failed", error)
     except InputError as unwritten:
         log.error("its end could not be recorded: %s", str(unwritten))
 
@@ -126,22 +150,32 @@ def prepare(config: Config) -> Prepared:
         items = limited(benchmark.load(files.locate), config.debug.limit)
         questions[name] = Question(benchmark, items)
     source, _ = find_source(config.model)
+    kinds = {config.compression.kind, config.scorer.name}
+    kinds |= {settings.kind for settings in config.benchmark.values()}
     parts = {
-        "model": asdict(config.model) | asdict(source) | {"id": Path(config.model.id).name},
+        "model": {
+            "checkpoint": source.digest or f"{source.id}@{source.commit or source.revision}",
+            "objective": config.model.objective,
+            "dtype": config.model.dtype,
+        },
         "compression": asdict(config.compression),
         "benchmark": {name: asdict(settings) for name, settings in config.benchmark.items()},
         "scorer": asdict(config.scorer),
         "limit": config.debug.limit,
         "data": files.checksums(),
         "device": resolve_device(config.system.device),
-        "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
-        "code": code_digest(),
+        "versions": {name: version(name) for name in LIBRARIES},
+        "code": code_digest(kinds),
     }
     return Prepared(questions, dict(files.used), source, parts)
 
 
 def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """Keep the first `limit` items of each category; all of them for None.
+    """Keep the first `limit` items of each category, and sentences of each set of a SEAT test.
+
+    Args:
+        items: All items of a benchmark.
+        limit: How many; None for all.
 
     Raises:
         InputError: There are no items at all.
@@ -153,46 +187,25 @@ def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
     for item in items:
         seen[item.category] += 1
         if limit is None or seen[item.category] <= limit:
-            kept.append(item)
+            kept.append(item if limit is None else _shortened(item, limit))
     return kept
 
 
-def _prepare_or_record(
-    config: Config, resolved: dict[str, Any], records: CellRecords, first: bool
-) -> tuple[Prepared, str | None]:
-    """Prepare, and start the records of a cell that has to be run.
-
-    Returns:
-        The preparation, and why the cell has to be run: None where it need not be.
-    """
-    try:
-        prepared = together(lambda: prepare(config))
-    except Exception:
-        # Even a cell that cannot begin leaves a status that says why.
-        if first:
-            records.start("")
-            records.write_config(resolved)
-        raise
-    mark = fingerprint(prepared.parts)
-    why = from_first(lambda: records.unfinished_because(mark, prepared.parts))
-    if not config.resume:
-        why = why or "resume=false"
-    if why is not None and first:
-        records.start(mark, prepared.parts)
-        records.write_config(resolved)
-    return prepared, why
+def _shortened(item: Item, limit: int) -> Item:
+    if not isinstance(item, AssociationTest):
+        return item
+    return replace(item, **{part: getattr(item, part)[:limit] for part in ("x", "y", "a", "b")})
 
 
 def _measure(
     config: Config,
     prepared: Prepared,
     accelerator: Accelerator,
-    records: CellRecords | None,
+    records: CellRecords,
     tracker: Tracker,
-) -> str:
+) -> None:
     """Load, compress, evaluate and record."""
-    meter = Meter(accelerator.device.type)
-    with meter:
+    with Meter(accelerator.device.type) as meter:
         with meter.phase("load"):
             subject = together(lambda: load(config, accelerator))
         with meter.phase("compress"):
@@ -201,10 +214,10 @@ def _measure(
             evaluation = evaluate(
                 subject, prepared.questions, config.scorer.name, config.system, accelerator
             )
-    if records is not None:
-        system = meter.report() | evaluation.work | sizes(subject.source, receipt)
-        _record(config, prepared, subject, receipt, evaluation, system, records, tracker)
-    return "done"
+    system = meter.report() | evaluation.work | sizes(subject.source, receipt)
+    from_first(
+        lambda: _record(config, prepared, subject, receipt, evaluation, system, records, tracker)
+    )
 
 
 def load(config: Config, accelerator: Accelerator) -> Subject:
@@ -262,10 +275,10 @@ def _record(
             "unsupported": evaluation.unsupported,
         },
     )
-    records.finish("done")
     for name, reason in evaluation.unsupported.items():
         log.warning("%s is unsupported: %s", name, reason)
     tracker.log_metrics(metrics)
     tracker.log_system(system)
     tracker.log_receipt(receipt)
     tracker.log_items(items)
+    records.finish("done")

@@ -28,7 +28,9 @@ def one_of(key: str, value: object, choices: Iterable[object], show: str | None 
     allowed = list(choices)
     if value in allowed:
         return
-    near = difflib.get_close_matches(str(value), [str(choice) for choice in allowed], n=1)
+    near = difflib.get_close_matches(
+        str(value), [str(choice) for choice in allowed], n=1, cutoff=0.7
+    )
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = show or ", ".join(str(choice) for choice in allowed)
     raise InputError(f"{key}={value} is not possible; choose one of: {listed}.{hint}")

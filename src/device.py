@@ -1,10 +1,10 @@
 """Choosing the device, and starting Accelerate on it."""
 
 import gc
-import os
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 
 from src.errors import InputError
 from src.system.config import SystemConfig
@@ -30,14 +30,22 @@ def start_accelerator(system: SystemConfig) -> Accelerator:
     """Start Accelerate, alone or as one of the processes of `accelerate launch`.
 
     Raises:
-        InputError: The device asked for is not there.
+        InputError: The device asked for is not there, or several processes that were started on
+            one type of device are asked to go on on another.
     """
     device = resolve_device(system.device)
     if system.threads is not None:
         torch.set_num_threads(system.threads)
-    if device == "cpu":
-        # Accelerate warns about unset thread counts; torch's own choice is the one wanted.
-        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    # TF32 would round fp32 products to 10 bits; an environment variable can switch it on.
+    torch.set_float32_matmul_precision("highest")
+    if PartialState._shared_state and PartialState().device.type != device:
+        if PartialState().num_processes > 1:
+            raise InputError(
+                f"system.device={system.device}: these processes were started for "
+                f"{PartialState().device.type}; sweep over devices with one process."
+            )
+        # Accelerate keeps the first cell's device for the life of the process otherwise.
+        AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(cpu=device == "cpu", mixed_precision="no")
 
 

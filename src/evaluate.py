@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import pandas as pd
@@ -91,9 +92,7 @@ def evaluate(
         for request in plan.requests
     ]
     forwards, places = merge(requests)
-    started = time.perf_counter()
-    found, engine = _run(subject, forwards, system, accelerator)
-    seconds = time.perf_counter() - started
+    found, work = _run(subject, forwards, system, accelerator)
     answers = [found[index][at] if at else found[index] for index, at in places]
     measured, start = {}, 0
     for name, planned in plans.items():
@@ -103,17 +102,12 @@ def evaluate(
         table = question.benchmark.tabulate(question.items, scores, decimals[name])
         measured[name] = Measured(table, question.benchmark.metrics(table))
     tokens = sum(len(forward.ids) for forward in forwards)
-    work = {
+    work |= {
         "requests": len(requests),
         "distinct_forwards": len(forwards),
         "tokens": tokens,
-        "model_seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        "requests_per_second": len(requests) / seconds,
-        "batches": engine.work.batches,
-        "out_of_memory_retries": engine.work.retries,
-        "batch_tokens": engine.batch_tokens,
-        "processes": accelerator.num_processes,
+        "tokens_per_second": tokens / work["model_seconds"],
+        "requests_per_second": len(requests) / work["model_seconds"],
     }
     return Evaluation(measured, unsupported, work)
 
@@ -138,24 +132,34 @@ def _plan(
 
 def _run(
     subject: Subject, forwards: Sequence[Forward], system: SystemConfig, accelerator: Accelerator
-) -> tuple[list[Answer], Engine]:
-    """Run this process's share of the forwards and exchange the answers."""
+) -> tuple[list[Answer], dict[str, float]]:
+    """Run this process's share of the forwards and exchange the answers.
+
+    Returns:
+        All answers, and counts over all processes with this one's times.
+    """
     tokens, logits = BUDGETS.get(subject.device.type, BUDGETS["cpu"])
     engine = Engine(subject, system.batch_tokens or tokens, system.batch_logits or logits)
     # Dealt out by length, so that every process has the same amount of work and equal lengths.
     order = sorted(range(len(forwards)), key=lambda index: (-len(forwards[index].ids), index))
     mine = order[accelerator.process_index :: accelerator.num_processes]
+    share = [forwards[index] for index in mine]
+    started = time.perf_counter()
+    together(lambda: engine.warm_up(share))
+    warm = time.perf_counter()
     show = system.progress and accelerator.is_main_process
-    with Progress("forwards", len(mine), show) as progress:
+    with closing(Progress("forwards", len(mine), show)) as progress:
         engine.on_batch = progress.advance
-        _warm_up(engine, [forwards[index] for index in mine])
-        answers = together(lambda: engine.run([forwards[index] for index in mine]))
-    shares = gather_object([list(zip(mine, answers, strict=True))])
-    everyone = dict(pair for share in shares for pair in share)
-    return [everyone[index] for index in range(len(forwards))], engine
-
-
-def _warm_up(engine: Engine, forwards: Sequence[Forward]) -> None:
-    """Run one short input first, so that one-time costs do not count as the model's speed."""
-    if forwards:
-        together(lambda: Engine(engine.subject, 1, engine.batch_logits).run(forwards[-1:]))
+        answers = together(lambda: engine.run(share))
+    seconds = time.perf_counter() - warm
+    shares = gather_object([(list(zip(mine, answers, strict=True)), engine.work)])
+    everyone = dict(pair for pairs, _ in shares for pair in pairs)
+    work: dict[str, float] = {
+        "warm_up_seconds": warm - started,
+        "model_seconds": seconds,
+        "batches": sum(done.batches for _, done in shares),
+        "out_of_memory_retries": sum(done.retries for _, done in shares),
+        "batch_tokens": engine.batch_tokens,
+        "processes": accelerator.num_processes,
+    }
+    return [everyone[index] for index in range(len(forwards))], work

@@ -1,18 +1,36 @@
 """Around Hydra: several processes, early checks, readable errors, the table at the end."""
 
+import argparse
 import atexit
 import dataclasses
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra import initialize_config_dir
-from hydra._internal.utils import get_args_parser
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import (
+    compute_search_path_dir,
+    create_config_search_path,
+    get_args_parser,
+)
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from src.schema import ROOT
-from src.sweep import NoteDirectory, check_cells
+from src.sweep import NoteDirectory, check_cells, key_of
+
+NOT_RUNS = ("help", "hydra_help", "cfg", "info", "shell_completion", "experimental_rerun")
+"""Flags with which Hydra composes no new cell to run."""
+PLACES = (
+    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir"),
+    *("hydra.job_logging", "hydra.hydra_logging"),
+)
+"""Overrides that say where a process writes."""
 
 
 def is_first_process() -> bool:
@@ -22,6 +40,8 @@ def is_first_process() -> bool:
 
 def prepare(arguments: Sequence[str]) -> list[str]:
     """Keep every process but the first from writing folders and logs of its own.
+
+    All else stays as it is, so that every process runs the same cells in the same order.
 
     Args:
         arguments: The command line after the program's name.
@@ -33,7 +53,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     scratch = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    kept = [argument for argument in arguments if not argument.startswith("hydra")]
+    kept = [argument for argument in arguments if not key_of(argument).startswith(PLACES)]
     return [
         *kept,
         f"hydra.run.dir={scratch}",
@@ -50,12 +70,30 @@ def check(arguments: Sequence[str]) -> None:
     Raises:
         InputError: A value is not possible.
         HydraException: A key, option or type is wrong.
+        OmegaConfBaseException: A value refers to something that is not there.
     """
     asked = get_args_parser().parse_args(list(arguments))
-    looks_only = asked.help or asked.hydra_help or asked.cfg or asked.info
-    if not looks_only and is_first_process():
-        with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-            check_cells(asked.overrides)
+    if not is_first_process() or any(getattr(asked, name) for name in NOT_RUNS):
+        return
+    if asked.config_dir is not None and not Path(asked.config_dir).is_dir():
+        return  # Hydra says so itself
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        if asked.config_path is not None or asked.config_dir is not None:
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("main", _search_path(asked))
+        check_cells(asked.overrides, asked.multirun, asked.config_name or "config")
+
+
+def _search_path(asked: argparse.Namespace) -> ConfigSearchPath:
+    """Look for configs where Hydra does when it is started with these arguments."""
+    # A relative path is one from the file that the program starts in.
+    start = str(ROOT / "src" / "main.py")
+    main = compute_search_path_dir(start, None, asked.config_path or str(ROOT / "conf"))
+    path = create_config_search_path(main)
+    if asked.config_dir is not None:
+        folder = f"file://{Path(asked.config_dir).absolute()}"
+        path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
+    return path
 
 
 def explain(error: Exception) -> str:
@@ -65,10 +103,16 @@ def explain(error: Exception) -> str:
         error: What Hydra or the checks raised.
 
     Returns:
-        The message; for an unknown key, with the keys there are.
+        The message; for an unknown key or option, with those there are.
     """
     lines = [f"error: {str(error).split('Config search path:')[0].strip()}"]
-    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and "Available options" not in lines[0]:
+        # Hydra lists them for model=..., but not for one in a list as in benchmark=[...].
+        group = Path(error.missing_cfg_file or "").parent
+        options = sorted((ROOT / "conf" / group).glob("*.yaml")) if group.name else []
+        lines += [f"the options of {group} there are:"] * bool(options)
+        lines += [f"  {path.stem}" for path in options]
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         first_line = str(cause.msg or cause).splitlines()[0]
         lines = [f"error: {cause.full_key or cause.key}: {first_line}"]

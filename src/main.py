@@ -9,6 +9,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src import launch, schema, sweep
 from src.errors import CellFailed, InputError
@@ -46,10 +47,11 @@ def main() -> None:
     try:
         launch.check(sys.argv[1:])
         job()
-    except (InputError, HydraException) as error:
-        sys.exit(launch.explain(error))
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        failure = launch.explain(error)
     except CellFailed as error:
         failure = f"error: at least one cell failed: {error}"
+    # Whatever went wrong, cells that ran have their numbers.
     launch.conclude()
     sys.exit(failure)
 

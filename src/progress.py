@@ -3,8 +3,6 @@
 import logging
 import sys
 import time
-from types import TracebackType
-from typing import Self
 
 from tqdm import tqdm
 
@@ -24,16 +22,7 @@ class Progress:
         terminal = show and sys.stderr.isatty()
         self._bar = tqdm(total=total, unit=f" {what}", leave=False) if terminal else None
 
-    def __enter__(self) -> Self:
-        """Start."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()

@@ -3,21 +3,26 @@
 import hashlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from src.schema import typed
+from src.errors import InputError
+from src.measured import changes_numbers
+from src.schema import Config, typed
 
-UNNAMED = ("resume", "sweep", "tracker", "system.progress", "hydra")
-"""Overrides that are no part of what a sweep measures, so that it keeps its name without them."""
 LONGEST = 80
+"""Most bytes of a readable name; a hash of 9 may follow, and file systems take 255."""
+SOURCES = {"-cd": "--config-dir", "-cn": "--config-name", "-cp": "--config-path"}
+"""Flags that say where a config is composed from, so that they are part of a sweep's name."""
 
 
 def register() -> None:
@@ -38,14 +43,14 @@ def sweep_name(arguments: Sequence[str]) -> str:
     Args:
         arguments: The command line after the program's name.
     """
-    overrides = sorted(
-        argument
-        for argument in arguments
-        if "=" in argument
-        and not argument.startswith("-")
-        and not argument.lstrip("+~").startswith(UNNAMED)
-    )
-    return slug(",".join(overrides))
+    # debug=dry sets debug.dry and nothing else.
+    kept = [
+        override
+        for override in _overrides(arguments)
+        if changes_numbers(key_of(override)) and override != "debug=dry"
+    ]
+    # Long paths come last, because a long name is cut.
+    return slug(",".join([*sorted(kept), *sorted(_sources(arguments), key=len)]))
 
 
 def cell_name(overrides: Sequence[str], arguments: Sequence[str]) -> str:
@@ -55,46 +60,111 @@ def cell_name(overrides: Sequence[str], arguments: Sequence[str]) -> str:
         overrides: The cell's own overrides.
         arguments: The sweep's command line; what stands there as it is holds for every cell.
     """
-    return slug(",".join(sorted(set(overrides) - set(arguments))) or "cell")
+    parsed = OverridesParser.create().parse_overrides(_overrides(arguments))
+    # Hydra gives a cell its overrides in a form of its own: [a, b] is [a,b], ~key is ~key=null.
+    shared = {
+        f"{override.get_key_element()}={override.get_value_element_as_str()}"
+        for override in parsed
+        if not override.is_sweep_override()
+    }
+    return slug(",".join(sorted(set(overrides) - shared - set(arguments))) or "cell")
 
 
 def slug(text: str) -> str:
     """Make a readable folder name of any text; different texts get different names."""
-    plain = re.sub(r"[^\w=.,+-]+", "-", text).strip("-.,") or "default"
-    if plain == text and len(plain) <= LONGEST:
-        return plain
-    if not text:
-        return plain
-    return f"{plain[:LONGEST].rstrip('-.,')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    plain = re.sub(r"(?:[^\w=.,+-]|\.{2,})+", "-", text).strip("-.,") or "default"
+    short = plain.encode()[:LONGEST].decode(errors="ignore")
+    if not text or short == text:
+        return short
+    return f"{short.rstrip('-.,')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def check_cells(overrides: Sequence[str]) -> None:
-    """Compose and check a sweep's settings before its first cell runs.
+def key_of(override: str) -> str:
+    """Give the dotted key of an override: of "+hydra/launcher@a=b", "hydra.launcher"."""
+    return re.split("[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    return [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))]
+
+
+def _sources(arguments: Sequence[str]) -> Iterator[str]:
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        flag, equals, value = argument.partition("=")
+        flag = SOURCES.get(flag, flag)
+        if flag in SOURCES.values():
+            yield f"{flag.lstrip('-')}={value if equals else following}"
+
+
+def check_cells(
+    overrides: Sequence[str], multirun: bool = False, config_name: str = "config"
+) -> None:
+    """Compose and check a sweep's settings before its first cell runs; Hydra must be initialized.
 
     Every value of every axis is checked once, with the first values of the other axes, which is
     quick also for a sweep of thousands of cells.
 
     Args:
         overrides: As on the command line, sweeps included.
+        multirun: Whether they are a multirun's for sure; a config or an override can say so too.
+        config_name: The primary config.
 
     Raises:
-        InputError: A value is not possible.
+        InputError: A value is not possible, or an axis has none.
+        HydraException: A key, option or type is wrong.
     """
-    axes = [_values(override) for override in OverridesParser.create().parse_overrides(overrides)]
-    first = [values[0] for values in axes]
-    typed(compose(overrides=first, config_name="config"))
-    for index, values in enumerate(axes):
+    axes = _axes(overrides)
+    first = [values[0] for values in axes.values()]
+    settings = compose(config_name, first, return_hydra_config=True).hydra
+    if multirun or settings.mode == RunMode.MULTIRUN:
+        # A config can sweep by itself; the command line goes before it.
+        own = OmegaConf.select(settings, "sweeper.params") or {}
+        axes = _axes([f"{key}={value}" for key, value in own.items()]) | axes
+        first = [values[0] for values in axes.values()]
+    _check(first, config_name)
+    for index, values in enumerate(axes.values()):
         for value in values[1:]:
-            varied = [*first[:index], value, *first[index + 1 :]]
-            typed(compose(overrides=varied, config_name="config"))
+            _check([*first[:index], value, *first[index + 1 :]], config_name)
+
+
+def _check(overrides: list[str], config_name: str) -> None:
+    config = compose(config_name, overrides)
+    if OmegaConf.get_type(config) is not Config:
+        raise InputError(f"config {config_name} lacks `schema` as the first of its defaults.")
+    name = typed(config).sweep
+    if not name or name in (".", "..") or "/" in name or len(name.encode()) > 255:
+        raise InputError(
+            f"sweep={name} is not possible: it is the name of one folder in multirun/; use "
+            "hydra.sweep.dir=FOLDER or hydra.run.dir=FOLDER for one elsewhere."
+        )
+
+
+def _axes(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Give by key the overrides that each stands for; of a swept one, one a value."""
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    axes = {}
+    for override in parser.parse_overrides(list(overrides)):
+        if not override.is_sweep_override():
+            axes[override.get_key_element()] = [str(override.input_line)]
+        elif override.is_discrete_sweep():  # an interval is for the sweeper to take values from
+            axes[override.get_key_element()] = _values(override)
+    return axes
 
 
 def _values(override: Override) -> list[str]:
-    line = override.input_line or ""
-    if not override.is_sweep_override():
-        return [line]
+    """Write out a swept override.
+
+    Raises:
+        InputError: It has no value.
+    """
     key = override.get_key_element()
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    try:
+        values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    except ValueError as error:  # as Python's range says it
+        raise InputError(f"{override.input_line} is not possible: {error}.") from error
+    if not values:
+        raise InputError(f"{override.input_line} has no value, so there is nothing to run.")
+    return values
 
 
 class NoteDirectory(Callback):

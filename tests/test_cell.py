@@ -6,6 +6,7 @@ import weakref
 
 import pandas as pd
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -15,7 +16,7 @@ from src.data.locate import DataFiles
 from src.errors import CellFailed, InputError
 from src.schema import ROOT, typed
 from src.tracking.fingerprint import fingerprint
-from tests.scoring.items import PAIRS
+from tests.scoring.items import PAIRS, TESTS
 
 schema.register()
 sweep.register()
@@ -70,6 +71,39 @@ def test_a_cell_that_cannot_begin_says_why(config, tmp_path):
     assert status(tmp_path / "out")["state"] == "failed"
 
 
+def test_results_outlive_a_run_whose_data_are_out_of_reach(config, tmp_path, monkeypatch):
+    assert run(config(), tmp_path) == "done"
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as broken:
+        broken.setattr(cell, "find_source", lambda _: (_ for _ in ()).throw(InputError("gone")))
+        with pytest.raises(CellFailed, match="gone"):
+            run(config(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert run(config(), tmp_path) == "skipped"
+
+
+def test_files_of_others_are_not_overwritten(config, tmp_path):
+    (tmp_path / "metrics.json").write_text("mine")
+    with pytest.raises(CellFailed, match=r"holds metrics\.json but no status\.json"):
+        run(config(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    assert (tmp_path / "metrics.json").read_text() == "mine"
+
+
+def test_an_unsupported_cell_is_not_tried_again(config, tmp_path):
+    settings = config("scorer=original", "~benchmark.sample_seat", "~benchmark.sample_stereoset")
+    assert run(settings, tmp_path) == "unsupported"
+    assert run(settings, tmp_path) == "skipped"
+
+
+def test_a_device_that_is_not_there_fails_its_cell_only(config, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(CellFailed, match="torch sees no GPU"):
+        run(config("system.device=cuda"), tmp_path)
+    assert status(tmp_path)["state"] == "failed"
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -119,5 +153,7 @@ def test_items_are_limited_by_category():
     kept = limited(PAIRS, 1)
     assert [pair.category for pair in kept] == ["gender", "age", "race"]
     assert limited(PAIRS, None) == PAIRS
+    short = limited(TESTS, 1)[0]
+    assert [len(part) for part in (short.x, short.y, short.a, short.b)] == [1, 1, 1, 1]
     with pytest.raises(InputError, match="no items"):
         limited([], None)

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from src import schema, sweep
 from src.errors import InputError
+from src.measured import changes_numbers
 from src.schema import ROOT, typed
+from src.tracking.fingerprint import fingerprint, flatten
 
 CONF = ROOT / "conf"
 schema.register()
@@ -83,6 +86,104 @@ def test_all_values_of_all_axes_are_checked():
         sweep.check_cells(["model=bert,gpt2", "compression=fp16", "compression.mode=model,half"])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=pythia", "model.step=range(0,0)"], r"model\.step=range\(0,0\) has no value"),
+        (
+            ["model=pythia", "model.step=range(0,9,0)"],
+            r"model\.step=range\(0,9,0\) is not possible",
+        ),
+        (["model=glob(nothing*)"], r"model=glob\(nothing\*\) has no value"),
+        (["model=glob(*)"], r"model\.id is required"),  # of model=hf
+        (["compression=none", "model=glob(*)", "model.id=x", "model.dtype=a"], r"model\.dtype=a"),
+        (["sweep=a/b"], "one folder"),
+        (["sweep=.."], "one folder"),
+        (["sweep=''"], "one folder"),
+        ([f"sweep={'y' * 256}"], "one folder"),
+    ],
+)
+def test_axes_without_values_and_impossible_ones_are_refused(overrides, message):
+    with pytest.raises(InputError, match=message):
+        sweep.check_cells(overrides)
+
+
+def checked(monkeypatch, *arguments, **options):
+    """The overrides of every cell that is composed by a check."""
+    composed = []
+
+    def noting(config_name, overrides, **more):
+        composed.append(list(overrides))
+        return compose(config_name, overrides, **more)
+
+    monkeypatch.setattr(sweep, "compose", noting)
+    sweep.check_cells(arguments, **options)
+    return composed[1:]  # the first is Hydra's own settings
+
+
+def test_globs_are_checked_option_by_option(monkeypatch):
+    assert checked(monkeypatch, "model=glob(*bert,exclude=al*)", "compression=ptq") == [
+        ["model=bert", "compression=ptq"],
+        ["model=distilbert", "compression=ptq"],
+    ]
+
+
+def test_the_axes_of_a_config_are_checked_in_a_multirun_only(monkeypatch):
+    demo = "experiment=demo"
+    both = [["compression=none", demo], ["compression=ptq", demo]]
+    assert checked(monkeypatch, demo, multirun=True) == both
+    mode = "hydra.mode=MULTIRUN"
+    assert checked(monkeypatch, demo, mode) == [[*cell, mode] for cell in both]
+    assert checked(monkeypatch, demo) == [[demo]]
+    assert checked(monkeypatch, demo, "compression=fp16", multirun=True) == [
+        ["compression=fp16", demo]
+    ]
+
+
+def test_every_setting_that_names_no_sweep_changes_no_fingerprint(tmp_path):
+    from src.cell import prepare
+
+    other = {
+        "system.threads": "3",
+        "system.batch_tokens": "77",
+        "system.batch_logits": "7777",
+        "system.progress": "false",
+        "data.cache": str(tmp_path),
+        "data.mirror": str(tmp_path),
+        "data.timeout": "9",
+        "data.retries": "7",
+        "debug.dry": "true",
+        "resume": "false",
+        "sweep": "another",
+        "tracker.kind": "none",
+    }
+    base = ["benchmark=sample", "tracker=none"]
+    settings = flatten(OmegaConf.to_container(compose("config", overrides=base)))
+    # Whoever adds a setting to these groups has to decide which kind it is.
+    assert {key for key in settings if not changes_numbers(key)} == set(other)
+    changes = [f"{key}={value}" for key, value in other.items()]
+    before, after = (
+        prepare(typed(compose("config", overrides=[*base, *more]))).parts for more in ([], changes)
+    )
+    assert fingerprint(before) == fingerprint(after)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        *((key, True) for key in ("model", "model.id", "compression.bits", "benchmark", "scorer")),
+        *((key, True) for key in ("system.device", "data.root", "debug", "debug.limit")),
+        *((key, True) for key in ("system", "data")),  # a group may set the telling one
+        *((key, False) for key in ("system.threads", "data.mirror", "debug.dry", "resume")),
+        *((key, False) for key in ("sweep", "tracker", "tracker.mode", "hydra", "hydra.run.dir")),
+        *((key, True) for key in ("sweeper", "trackers.mode", "resumed")),
+        ("system.devices", False),
+    ],
+)
+def test_which_settings_change_numbers(key, expected):
+    assert changes_numbers(key) is expected
+
+
 def test_sweep_is_named_after_what_it_measures():
     name = sweep.sweep_name(["-m", "model=bert", "compression=none,ptq"])
     assert name == "compression=none,ptq,model=bert"
@@ -90,6 +191,36 @@ def test_sweep_is_named_after_what_it_measures():
     assert sweep.sweep_name(same) == name
     assert sweep.sweep_name(["model=gpt2"]) != name
     assert sweep.sweep_name([]) == "default"
+    assert sweep.sweep_name(["-m", "experiment=demo"]) == "experiment=demo"
+
+
+@pytest.mark.parametrize(
+    "neutral",
+    [
+        *("system.threads=4", "++system.batch_tokens=99", "data.mirror=http://x/y", "data.cache=z"),
+        *("debug.dry=true", "debug=dry", "resume=false", "sweep=x", "tracker=none"),
+        *("tracker.tags=[a, b]", "hydra.sweep.dir=/x/y", "hydra/launcher=basic", "--multirun"),
+    ],
+)
+def test_a_sweep_keeps_its_name_with_settings_that_change_no_number(neutral):
+    assert sweep.sweep_name(["model=bert", neutral]) == "model=bert"
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [
+        *("system.device=cpu", "data.root=x", "debug=tiny", "debug.limit=3", "scorer=original"),
+        *("~benchmark.seat", "+model.x=1", "--config-name=paper", "--config-dir=conf2"),
+    ],
+)
+def test_a_sweep_has_another_name_with_settings_that_change_numbers(telling):
+    assert sweep.sweep_name(["model=bert", telling]) != "model=bert"
+
+
+def test_the_config_that_was_chosen_is_part_of_the_name():
+    assert sweep.sweep_name(["-cn", "paper", "model=bert"]) == "model=bert,config-name=paper"
+    assert sweep.sweep_name(["--config-name=paper"]) == sweep.sweep_name(["-cn", "paper"])
+    assert sweep.sweep_name(["-m", "model=bert", "-cd"]) == "model=bert,config-dir="
 
 
 def test_cell_is_named_after_what_sets_it_apart():
@@ -100,7 +231,18 @@ def test_cell_is_named_after_what_sets_it_apart():
     assert sweep.cell_name(["model=bert"], ["model=bert"]) == "cell"
 
 
+def test_what_hydra_writes_differently_does_not_set_a_cell_apart():
+    arguments = ["-m", "compression=none,ptq", "tracker.tags=[a, b]", "~benchmark.seat"]
+    overrides = ["compression=ptq", "tracker.tags=[a,b]", "~benchmark.seat=null"]
+    assert sweep.cell_name(overrides, arguments) == "compression=ptq"
+
+
 def test_slugs_are_safe_and_different():
-    names = {sweep.slug(text) for text in ("a/b", "a b", "a-b", "../x", "y" * 300, "y" * 301)}
-    assert len(names) == 6
-    assert all(Path(name).name == name and len(name) < 100 for name in names)
+    texts = ["a/b", "a b", "a-b", "../x", "..", "a..b", "y" * 300, "y" * 301, "𠀀" * 90, "-m", "/"]
+    names = {sweep.slug(text) for text in texts}
+    assert len(names) == len(texts)
+    for name in names:
+        assert Path(name).name == name
+        assert ".." not in name
+        assert len(name.encode()) < 100
+    assert sweep.slug("model=bert,model.dtype=float16") == "model=bert,model.dtype=float16"

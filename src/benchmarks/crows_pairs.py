@@ -101,7 +101,7 @@ class CrowsPairs:
         )
 
     def metrics(self, table: pd.DataFrame) -> list[Metric]:
-        """Compute the scores of each category, and "overall" over all pairs pooled.
+        """Compute the scores of each category, and "overall" over all nine pooled.
 
         - `stereotype_score`: 100 · hits / N, a hit being the decision "more". Ties stay in N and
           are no hits, as in the official code, so they pull the score down; skipped pairs are
@@ -113,7 +113,7 @@ class CrowsPairs:
         """
         return [
             metric
-            for category, rows in by_category(table, CATEGORIES)
+            for category, rows in by_category(table, CATEGORIES, self.settings.categories is None)
             for metric in _metrics(category, rows)
         ]
 

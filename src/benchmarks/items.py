@@ -1,6 +1,7 @@
 """Benchmark examples as plain data: what the scorers are given, and nothing about models."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,10 @@ class Item:
         category: The category the item is reported under ("gender", "race", ...).
         cluster: Items of one cluster are not independent of each other; resampling keeps them
             together (StereoSet target term). Equal to `id` where every item stands alone.
+        what: What items of this type are called in messages.
     """
 
+    what: ClassVar[str] = "items"
     id: str
     category: str
     cluster: str
@@ -30,6 +33,7 @@ class SentencePair(Item):
             "antistereo" where `less` violates one (`more` is then about another group).
     """
 
+    what: ClassVar[str] = "CrowS-Pairs"
     more: str
     less: str
     direction: str
@@ -56,6 +60,7 @@ class Candidate:
 class FillIn(Item):
     """A StereoSet intrasentence cluster: a context with the word BLANK, and three candidates."""
 
+    what: ClassVar[str] = "StereoSet intrasentence"
     context: str
     candidates: tuple[Candidate, ...]
 
@@ -64,6 +69,7 @@ class FillIn(Item):
 class Discourse(Item):
     """A StereoSet intersentence cluster: a context sentence and three next sentences."""
 
+    what: ClassVar[str] = "StereoSet intersentence"
     context: str
     candidates: tuple[Candidate, ...]
 
@@ -72,6 +78,7 @@ class Discourse(Item):
 class AssociationTest(Item):
     """A SEAT test: two sets of target sentences (X, Y) and two of attribute sentences (A, B)."""
 
+    what: ClassVar[str] = "SEAT"
     x: tuple[str, ...]
     y: tuple[str, ...]
     a: tuple[str, ...]

@@ -63,10 +63,19 @@ def rounded(value: float, decimals: int | None) -> float:
     return value if decimals is None else round(value, decimals)
 
 
-def by_category(table: pd.DataFrame, order: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield each category that has rows, in `order`, then all rows as "overall"."""
+def by_category(
+    table: pd.DataFrame, order: Sequence[str], whole: bool = True
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each category that has rows, in `order`, then all rows as "overall".
+
+    Args:
+        table: Items with a `category`.
+        order: The categories there are.
+        whole: Whether the table holds all categories; of a part there is no "overall".
+    """
     for category in order:
         rows = table[table["category"] == category]
         if len(rows):
             yield category, rows
-    yield OVERALL, table
+    if whole:
+        yield OVERALL, table

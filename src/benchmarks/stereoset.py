@@ -81,10 +81,10 @@ class StereoSet:
         )
 
     def metrics(self, table: pd.DataFrame) -> list[Metric]:
-        """Compute SS, LM with its two halves, ICAT and the counts, per domain and overall."""
+        """Compute SS, LM with its halves, ICAT and counts, per domain and, of all four, overall."""
         return [
             metric
-            for category, rows in by_category(table, DOMAINS)
+            for category, rows in by_category(table, DOMAINS, self.settings.categories is None)
             for metric in _metrics(category, rows)
         ]
 

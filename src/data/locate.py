@@ -65,6 +65,7 @@ class DataFiles:
         elif self.config.root is not None:
             path, origin = Path(self.config.root).expanduser() / parts, "root"
             content = _read(path, _not_in_root(self.config.root, layout_path))
+            _say_if_not_published(layout_path, content)
         else:
             path, origin, content = self._pinned(_source(layout_path))
         self.used[layout_path] = {
@@ -134,6 +135,16 @@ def _read(path: Path, problem: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{problem}: {path}: {error.strerror}.") from error
+
+
+def _say_if_not_published(layout_path: str, content: bytes) -> None:
+    published = SOURCES.get(layout_path)
+    if published is not None and git_blob(content) != published.git_blob:
+        log.warning(
+            "%s under data.root is not the published file (edited, partial or rebuilt), so numbers "
+            "from it need not compare with published ones",
+            layout_path,
+        )
 
 
 def _read_cached(path: Path) -> bytes | None:

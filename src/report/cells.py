@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from src.measured import changes_numbers
 from src.tracking.fingerprint import difference, flatten
 from src.tracking.keys import HEADLINES
 from src.tracking.read import STATUS, Cell, read_cell
 
-NOT_MEASURED = ("sweep", "resume", "tracker", "system", "hydra")
-"""Settings that change no number, so cells may differ in them and still be compared."""
 FIRST = ("size", "step", "bits", "mode", "id", "revision")
 """Settings that tell best what differs between two models or compressions of one name."""
 CATEGORIES = ("gender", "race", "religion")
@@ -71,7 +70,7 @@ def labels(cells: Sequence[Cell]) -> list[Label]:
     compression = _named(cells, everyone, "compression", lambda index: model[index])
     settings = _told_apart(
         [
-            {k: v for k, v in flatten(_measured(cell)).items() if not k.startswith("model.")}
+            {k: v for k, v in flatten(cell.config).items() if not k.startswith("model.")}
             for cell in cells
         ],
         [f"{model[index]} {compression[index]}" for index in everyone],
@@ -140,7 +139,7 @@ def _told_apart(settings: Sequence[Mapping[str, Any]], groups: Sequence[str]) ->
     for group in dict.fromkeys(groups):
         members = [index for index, other in enumerate(groups) if other == group]
         changed = {key for i in members for key in difference(settings[members[0]], settings[i])}
-        for key in sorted(changed, key=lambda key: (_rank(key), key)):
+        for key in sorted(changed, key=_rank):
             so_far = {texts[index] for index in members}
             tried = {i: f"{texts[i]} {key}={settings[i].get(key)}".strip() for i in members}
             if len(set(tried.values())) > len(so_far):  # it tells more of them apart
@@ -149,15 +148,16 @@ def _told_apart(settings: Sequence[Mapping[str, Any]], groups: Sequence[str]) ->
     return texts
 
 
-def _rank(key: str) -> int:
-    return FIRST.index(key) if key in FIRST else len(FIRST)
+def _rank(key: str) -> tuple[bool, int, str]:
+    return not changes_numbers(key), FIRST.index(key) if key in FIRST else len(FIRST), key
 
 
 def _measured(cell: Cell) -> dict[str, Any]:
+    """Give the settings by dotted key that decide the cell's numbers, besides its compression."""
     return {
         key: value
-        for key, value in cell.config.items()
-        if key not in (*NOT_MEASURED, "compression")
+        for key, value in flatten(cell.config).items()
+        if changes_numbers(key) and key.partition(".")[0] != "compression"
     }
 
 

@@ -65,29 +65,44 @@ def merge(requests: Iterable[Request]) -> tuple[list[Forward], list[tuple[int, l
     return list(forwards.values()), places
 
 
-def batches(
-    forwards: Sequence[Forward], tokens: int, logits: int, vocabulary: int
-) -> Iterator[Batch]:
-    """Cut forwards into batches of equal length under two budgets, longest first.
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a batch may hold.
+
+    Attributes:
+        tokens: Most tokens.
+        logits: Most logits (rows times vocabulary).
+        vocabulary: Size of the vocabulary.
+        selective: Whether only the rows asked for are computed, or all of them.
+    """
+
+    tokens: int
+    logits: int
+    vocabulary: int
+    selective: bool = True
+
+    def rows(self, forward: Forward) -> int:
+        """Count the rows of logits that a forward makes."""
+        if forward.pooling:
+            return 0
+        return len(forward.rows) if self.selective else len(forward.ids)
+
+
+def batches(forwards: Sequence[Forward], budget: Budget) -> Iterator[Batch]:
+    """Cut forwards into batches of equal length within a budget, longest first.
 
     Equal lengths make padding, and with it attention masks and position shifts, unnecessary, so
     that a sequence's numbers do not depend on its company. Longest first finds a budget that does
     not fit in memory at once.
-
-    Args:
-        forwards: What to run.
-        tokens: Most tokens in a batch.
-        logits: Most logits (rows times vocabulary) in a batch.
-        vocabulary: Size of the vocabulary.
     """
     current: list[Forward] = []
     rows = 0
     for forward in sorted(forwards, key=lambda one: (one.pooling, -len(one.ids), one.ids)):
-        more = len(forward.rows)
+        more = budget.rows(forward)
         full = current and (
             (current[0].pooling, len(current[0].ids)) != (forward.pooling, len(forward.ids))
-            or (len(current) + 1) * len(forward.ids) > tokens
-            or (rows + more) * vocabulary > logits
+            or (len(current) + 1) * len(forward.ids) > budget.tokens
+            or (rows + more) * budget.vocabulary > budget.logits
         )
         if full:
             yield Batch(tuple(current))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from src.errors import InputError
 from src.models.subject import Subject
-from src.scoring.batching import Batch, Forward, batches
+from src.scoring.batching import Batch, Budget, Forward, batches
 from src.scoring.head import SelectiveHead
 from src.scoring.requests import Answer
 
@@ -42,6 +43,7 @@ class Engine:
         batch_tokens: Most tokens a batch; halved for good when memory runs out.
         batch_logits: Most logits a batch.
         on_batch: Called after each batch with the number of forwards it held.
+        selective: Whether the model's head computes the asked positions only; found in warm-up.
         work: Counts of what was done.
     """
 
@@ -49,7 +51,20 @@ class Engine:
     batch_tokens: int
     batch_logits: int
     on_batch: Callable[[int], None] = lambda _: None
+    selective: bool = True
     work: Work = field(default_factory=Work)
+
+    def warm_up(self, forwards: Sequence[Forward]) -> None:
+        """Run the shortest input of each kind once, so that one-time costs are not timed.
+
+        Args:
+            forwards: What will be run.
+        """
+        shortest = {one.pooling: one for one in sorted(forwards, key=lambda one: -len(one.ids))}
+        with closing(SelectiveHead(self.subject.model)) as head, torch.inference_mode():
+            for forward in shortest.values():
+                self._run_batch(Batch((forward,)), head)
+                self.selective = self.selective and head.selective
 
     def run(self, forwards: Sequence[Forward]) -> list[Answer]:
         """Answer everything asked of some forwards.
@@ -66,7 +81,7 @@ class Engine:
         """
         answers: dict[int, Answer] = {}
         waiting = list(forwards)
-        with SelectiveHead(self.subject.model) as head, torch.inference_mode():
+        with closing(SelectiveHead(self.subject.model)) as head, torch.inference_mode():
             while waiting:
                 waiting = self._pass(waiting, head, answers)
         return [answers[id(forward)] for forward in forwards]
@@ -77,11 +92,16 @@ class Engine:
         """Run batch after batch until all are done or memory runs out; return what is left."""
         # A padded embedding matrix has more rows than the tokenizer has tokens; the head has too.
         vocabulary = int(self.subject.model.get_input_embeddings().weight.shape[0])
-        for batch in batches(forwards, self.batch_tokens, self.batch_logits, vocabulary):
+        budget = Budget(self.batch_tokens, self.batch_logits, vocabulary, self.selective)
+        for batch in batches(forwards, budget):
+            results: list[Answer] | None = None
             try:
                 results = self._run_batch(batch, head)
             except (RuntimeError, MemoryError) as error:
-                self._shrink(batch, error)
+                self._refuse_unless_memory(batch, error)
+            if results is None:
+                # Outside the handler: the error's traceback held on to the batch's tensors.
+                self._shrink(batch)
                 return [forward for forward in forwards if id(forward) not in answers]
             for forward, answer in zip(batch.forwards, results, strict=True):
                 _check_finite(forward, answer, self.subject)
@@ -116,8 +136,8 @@ class Engine:
         ends = np.cumsum([len(forward.pairs) for forward in batch.forwards])
         return np.split(values.cpu().numpy(), ends[:-1])
 
-    def _shrink(self, batch: Batch, error: BaseException) -> None:
-        """Halve the budgets after a batch that did not fit; give up on a single sequence."""
+    def _refuse_unless_memory(self, batch: Batch, error: RuntimeError | MemoryError) -> None:
+        """Raise what is no lack of memory, or cannot be helped by a smaller batch."""
         from accelerate.utils.memory import should_reduce_batch_size
 
         if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
@@ -127,6 +147,9 @@ class Engine:
                 f"one sequence of {len(batch.forwards[0].ids)} tokens does not fit in the memory "
                 f"of {self.subject.device}; use a smaller model or another device."
             ) from error
+
+    def _shrink(self, batch: Batch) -> None:
+        """Halve the budgets after a batch that did not fit."""
         self.work.retries += 1
         self.batch_tokens = max(batch.tokens // 2, 1)
         self.batch_logits = max(self.batch_logits // 2, 1)
@@ -139,6 +162,6 @@ def _check_finite(forward: Forward, answer: Answer, subject: Subject) -> None:
     if not np.isfinite(answer).all():
         raise InputError(
             f"{subject.source.id} gives values that are not finite for "
-            f"{subject.text.decode(forward.ids)!r}. Its weights are broken, or its dtype is too "
-            "narrow: try model.dtype=float32."
+            f"{subject.text.decode(forward.ids)!r}. Its weights are broken, or the dtype or the "
+            "compression is too narrow for it: try model.dtype=float32 and compression=none."
         )

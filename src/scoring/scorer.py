@@ -85,9 +85,9 @@ def find_scorer(name: str, item: type[Item], objective: str) -> Scorer:
     """
     if found := SCORERS.get((name, item, objective)):
         return found
-    able = sorted(f"{kind.__name__} ({aim})" for who, kind, aim in SCORERS if who == name)
+    able = sorted(f"{kind.what} ({aim})" for who, kind, aim in SCORERS if who == name)
     raise Unsupported(
-        f"scorer={name} has no rule for {item.__name__} items on a {objective} model; "
+        f"scorer={name} has no rule for {item.what} on a {objective} model; "
         f"it scores: {', '.join(able)}"
     )
 

@@ -46,7 +46,8 @@ class DebugConfig:
 
     dry: bool = field(default=False, metadata=help_("compose, check and print only"))
     limit: int | None = field(
-        default=None, metadata=help_("items of each category at most; null: all")
+        default=None,
+        metadata=help_("items of each category (sentences of each SEAT set) at most; null: all"),
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Peak memory of a cell: of this process, and of the devices it uses.
+"""Peak memory of a cell: of this process, and of the device it works on.
 
 Each number says in its name what it counts: the process's resident memory, what torch's tensors
 took (`allocated`), what torch held of the device (`reserved`), and, where pynvml is installed,
@@ -13,6 +13,7 @@ import psutil
 
 INTERVAL_S = 0.02
 _MEBIBYTE = 2**20
+_UNKNOWN: dict[str, int | None] = {"device_process_bytes": None, "device_used_bytes": None}
 
 
 class ProcessPeak:
@@ -60,58 +61,57 @@ class ProcessPeak:
             self._peak = max(self._peak, self._process.memory_info().rss)
 
 
-def reset_device_peak() -> None:
-    """Forget earlier peaks of torch's CUDA memory: they are the whole process's, over all cells."""
-    import torch
+def reset_device_peak(device: str) -> None:
+    """Forget earlier peaks of torch's CUDA memory: they are the whole process's, over all cells.
 
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            torch.cuda.reset_peak_memory_stats(index)
+    Args:
+        device: The cell's device type; nothing is touched unless it is "cuda".
+    """
+    if device == "cuda":
+        import torch
+
+        # Nothing has been put on the device yet, and torch refuses the reset until CUDA has begun.
+        torch.cuda.init()
+        torch.cuda.reset_peak_memory_stats()
 
 
-def device_memory() -> dict[str, int | None]:
-    """Peak device memory since the last reset, in bytes, summed over visible CUDA devices.
+def device_memory(device: str) -> dict[str, int | None]:
+    """Peak memory, since the last reset, of the CUDA device this process works on, in bytes.
+
+    Args:
+        device: The cell's device type.
 
     Returns:
-        None for each value that cannot be had (no CUDA device, no pynvml, or the driver does not
-        know this process, as in most containers).
+        None for each value that cannot be had (a cell on the CPU, whether or not there is a GPU;
+        no pynvml; or the driver does not know this process, as in most containers).
     """
+    if device != "cuda":
+        return {"peak_device_allocated_bytes": None, "peak_device_reserved_bytes": None, **_UNKNOWN}
     import torch
 
-    cuda = torch.cuda.is_available()
-    devices = range(torch.cuda.device_count() if cuda else 0)
+    torch.cuda.init()
+    current = torch.cuda.get_device_properties(torch.cuda.current_device())
     return {
-        "peak_device_allocated_bytes": sum(map(torch.cuda.max_memory_allocated, devices))
-        if cuda
-        else None,
-        "peak_device_reserved_bytes": sum(map(torch.cuda.max_memory_reserved, devices))
-        if cuda
-        else None,
-        **_driver_memory([str(torch.cuda.get_device_properties(i).uuid) for i in devices]),
+        "peak_device_allocated_bytes": torch.cuda.max_memory_allocated(),
+        "peak_device_reserved_bytes": torch.cuda.max_memory_reserved(),
+        **_driver_memory(str(current.uuid)),
     }
 
 
-def _driver_memory(uuids: list[str]) -> dict[str, int | None]:
-    unknown: dict[str, int | None] = {"device_process_bytes": None, "device_used_bytes": None}
+def _driver_memory(uuid: str) -> dict[str, int | None]:
     try:
         import pynvml
     except ImportError:
-        return unknown
-    if not uuids:
-        return unknown
+        return _UNKNOWN
     try:
         pynvml.nvmlInit()
         # By name: the driver counts all devices, torch those that CUDA_VISIBLE_DEVICES leaves.
-        handles = [pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}") for uuid in uuids]
-        used = sum(pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in handles)
-        own = [
-            process.usedGpuMemory
-            for handle in handles
-            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-            if process.pid == os.getpid()
-        ]
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
     except pynvml.NVMLError:
-        return unknown
+        return _UNKNOWN
+    own = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
     known = bool(own) and None not in own
     return {"device_process_bytes": sum(own) if known else None, "device_used_bytes": used}
 

@@ -1,4 +1,4 @@
-"""What a cell cost: seconds of its phases, peak memory, throughput."""
+"""What a cell cost: seconds of its phases, peak memory."""
 
 import contextlib
 import time
@@ -8,8 +8,6 @@ from typing import Any
 
 from src.system.memory import ProcessPeak, device_memory, reset_device_peak
 
-RATED_PHASE = "evaluate"
-
 
 class Meter:
     """Measures one cell, from `with meter:` to its end.
@@ -18,23 +16,20 @@ class Meter:
         with Meter("cuda") as meter:
             with meter.phase("load"):
                 ...
-            with meter.phase("evaluate"):
-                meter.count(tokens=512, requests=4)
-        meter.report()["tokens_per_second"]
+        meter.report()["load_seconds"]
     """
 
     def __init__(self, device: str = "cpu") -> None:
         """Name the device type, "cpu" or "cuda"; CUDA work is waited for at the end of a phase."""
         self._device = device
         self._seconds: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
         self._memory: dict[str, Any] = {}
         self._peak = ProcessPeak()
 
     def __enter__(self) -> "Meter":
         """Start the clock and forget the peaks of earlier cells."""
         self._peak = ProcessPeak()
-        reset_device_peak()
+        reset_device_peak(self._device)
         self._peak.start()
         self._started = time.perf_counter()
         return self
@@ -51,7 +46,7 @@ class Meter:
         self._memory = {
             "peak_process_bytes": self._peak.stop(),
             "peak_process_memory_source": self._peak.source,
-            **device_memory(),
+            **device_memory(self._device),
         }
 
     @contextlib.contextmanager
@@ -65,27 +60,15 @@ class Meter:
             elapsed = time.perf_counter() - started
             self._seconds[name] = self._seconds.get(name, 0.0) + elapsed
 
-    def count(self, **amounts: int) -> None:
-        """Add to what was worked on, by name (`tokens`, `requests`)."""
-        for name, amount in amounts.items():
-            self._counts[name] = self._counts.get(name, 0) + amount
-
     def report(self) -> dict[str, Any]:
         """Give all measurements, units in the names.
 
         Returns:
-            `<phase>_seconds`, each count, each count's `_per_second` of the evaluate phase, and
-            after the end of the cell `cell_seconds` and the peaks. Process memory is this
-            process's alone; None is what could not be measured here.
+            `<phase>_seconds`, and after the end of the cell `cell_seconds` and the peaks. Memory is
+            that of this process and of its device alone; None is what could not be measured here.
         """
-        seconds = self._seconds.get(RATED_PHASE)
-        rates = {
-            f"{name}_per_second": amount / seconds
-            for name, amount in self._counts.items()
-            if seconds
-        }
         timed = {f"{name}_seconds": value for name, value in self._seconds.items()}
-        return {**timed, **self._counts, **rates, **self._memory}
+        return {**timed, **self._memory}
 
     def _wait(self) -> None:
         if self._device == "cuda":  # kernels run on after the call that queued them

@@ -47,9 +47,12 @@ class CellRecords:
     """Writes the records of one cell."""
 
     def __init__(self, directory: Path) -> None:
-        """Name the directory; nothing is made before the first write."""
+        """Name the directory; nothing is made before the first write.
+
+        `started` tells whether the records in it are this run's.
+        """
         self.directory = Path(directory)
-        self._started = False
+        self.started = False
 
     def start(self, fingerprint: str, parts: Mapping[str, Any] | None = None) -> None:
         """Begin the cell: state `running`, and the records of an earlier run are removed.
@@ -60,10 +63,11 @@ class CellRecords:
                 can say which differ.
 
         Raises:
-            InputError: The directory cannot be written to, or another process on this host is
-                running this cell in it.
+            InputError: The directory cannot be written to, another process on this host is
+                running this cell in it, or it holds files of these names that are no cell's.
         """
         earlier = read_cell(self.directory)
+        self._refuse_foreign_files(earlier)
         if earlier.state == "running" and earlier.status.get("host") == socket.gethostname():
             owner = earlier.status.get("pid")
             if owner != os.getpid():
@@ -85,10 +89,23 @@ class CellRecords:
             "parts": parts,
         }
         self.write_json(STATUS, status)
-        self._started = True
+        self.started = True
         for name in RECORDS:
             (self.directory / name).unlink(missing_ok=True)
         remove_leftovers(self.directory, (STATUS, *RECORDS))
+
+    def could_not_begin(self, error: BaseException) -> None:
+        """Record a run that failed before it was known what it would measure.
+
+        The results of an earlier, finished run are left as they are: with the model or the data
+        out of reach for a moment, running a sweep again must not lose it.
+
+        Raises:
+            InputError: The directory cannot be written to, or is not this cell's.
+        """
+        if read_cell(self.directory).state != "done":
+            self.start("")
+            self.finish("failed", error)
 
     def finish(
         self, state: Literal["done", "failed", "unsupported"], error: BaseException | None = None
@@ -102,7 +119,7 @@ class CellRecords:
             InputError: The directory cannot be written to.
             ValueError: `state` is done, but a record is missing or damaged.
         """
-        if not self._started:
+        if not self.started:
             return
         if state == "done" and (faults := self._faults()):
             raise ValueError(f"{self.directory} cannot be marked done: {'; '.join(faults)}")
@@ -127,6 +144,8 @@ class CellRecords:
         if earlier.status.get("fingerprint") != fingerprint:
             changed = difference(earlier.status.get("parts") or {}, parts) if parts else []
             return f"settings changed: {', '.join(changed) or 'which ones was not recorded'}"
+        if earlier.state == "unsupported":
+            return None
         if earlier.state != "done":
             return f"the earlier run is {earlier.state}"
         return "; ".join(self._faults()) or None
@@ -179,6 +198,14 @@ class CellRecords:
     def _write_text(self, name: str, text: str) -> None:
         with replacing(self.directory / name) as handle:
             handle.write(text.encode())
+
+    def _refuse_foreign_files(self, earlier: Cell) -> None:
+        foreign = [name for name in RECORDS if (self.directory / name).exists()]
+        if foreign and not earlier.status:
+            raise InputError(
+                f"{self.directory} holds {', '.join(foreign)} but no {STATUS}: these are not this "
+                "program's, and would be lost. Choose another output folder (hydra.run.dir)."
+            )
 
     def _make_directory(self) -> None:
         try:

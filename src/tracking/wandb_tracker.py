@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import wandb
 
+from src.errors import InputError
 from src.tracking.config import WandbConfig
 from src.tracking.credentials import choose_mode
 from src.tracking.keys import metric_values, scalars
@@ -25,6 +26,8 @@ _unreachable: set[str] = set()
 
 INIT_TIMEOUT_S = 30.0
 FINISH_TIMEOUT_S = 300.0
+LONGEST_TAG = 64  # W&B refuses the whole run for a longer one, and for an empty one
+LONGEST_NAME = 128
 
 
 class WandbTracker:
@@ -46,17 +49,19 @@ class WandbTracker:
             InputError: `tracker.mode` is online, and there are no credentials.
         """
         self._directory = directory
-        mode = choose_mode(self._config.mode)
         about = {
             "project": self._config.project,
             "entity": self._config.entity,
-            "name": name,
-            "group": group,
-            "tags": sorted({*tags, *self._config.tags}),
+            "name": _cut(name, LONGEST_NAME) or directory.name,
+            "group": _cut(group, LONGEST_NAME),
+            "tags": sorted({_cut(tag, LONGEST_TAG) for tag in (*tags, *self._config.tags)} - {""}),
             "dir": str(directory),
         }
         try:
+            mode = choose_mode(self._config.mode)
             self._run = self._open(about | {"config": plain(config)}, mode)
+        except InputError:
+            raise
         except Exception as error:
             self._warn("start", error)
         else:
@@ -119,8 +124,12 @@ class WandbTracker:
             self._warned = True
             log.warning(
                 "W&B could not %s: %s: %s. The cell goes on; its records on disk do not need W&B.",
-                *(what, type(error).__name__, (str(error).splitlines() or [""])[0]),
+                *(what, type(error).__name__, " ".join(str(error).split())),
             )
+
+
+def _cut(text: str, most: int) -> str:
+    return text.strip()[:most].strip()
 
 
 def _settings() -> wandb.Settings:

@@ -162,6 +162,23 @@ def test_two_processes_give_the_same_metrics_as_one(checkpoint, tmp_path):
     pd.testing.assert_frame_equal(one, two, rtol=1e-5, atol=1e-5)
 
 
+def test_a_failure_of_the_first_process_alone_does_not_hang_the_others(checkpoint, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "src.main")
+    code, output = run(
+        *("-m", "model=hf", f"model.id={checkpoint('bert')}", "compression=none,ptq", *FAST),
+        *("tracker.mode=online", f"hydra.sweep.dir={tmp_path}"),
+        launcher=launcher,
+        WANDB_MODE="online",
+        WANDB_API_KEY="",
+        NETRC=str(tmp_path / "none"),
+        HOME=str(tmp_path),
+    )
+    assert code != 0
+    assert output.count("tracker.mode") >= 2, output
+    states = [read(path.parent, "status.json")["state"] for path in tmp_path.rglob("status.json")]
+    assert states == ["failed", "failed"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -201,5 +218,5 @@ def test_help_is_readable_and_free_of_torch():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().endswith("False")
-    for word in ("compression: fp16, none, ptq", "benchmark.stereoset.split=dev", "== Groups"):
+    for word in ("compression: fp16, fp16_model, none, ptq", "benchmark.stereoset.split=dev", "== Groups"):
         assert word in done.stdout

@@ -11,11 +11,12 @@ from src.benchmarks.base import Skipped
 from src.compression.fp16 import Fp16Config
 from src.compression.layers.dynamic_int8 import DynamicInt8Linear
 from src.compression.layers.half_weight import HalfWeightLinear
+from src.compression.layers.layout import BatchLayout
 from src.compression.none import NoneConfig
 from src.compression.ptq import PtqConfig
 from src.compression.receipt import memory_bytes
 from src.compression.registry import compress
-from src.errors import InputError
+from src.errors import InputError, Unsupported
 from src.scoring.scorer import load_scorers
 from tests.checkpoints import CAUSAL, MASKED
 from tests.scoring import plain
@@ -36,8 +37,10 @@ def torch_dynamic(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         return quantization.quantize_dynamic(model, {nn.Linear}, dtype)
 
 
-class OneSequence:
-    sequences = 1
+def layout_of(sequences: int, length: int) -> BatchLayout:
+    layout = BatchLayout(nn.Identity())
+    layout.sequences, layout.length = sequences, length
+    return layout
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -50,7 +53,7 @@ def test_layer_is_bit_identical_to_torch(seed):
     x = x.abs() if seed == 7 else x * 1e-5 if seed == 8 else x
     oracle = torch_dynamic(nn.Sequential(copy.deepcopy(linear)), torch.qint8)[0]
     bias = None if linear.bias is None else linear.bias.detach()
-    ours = DynamicInt8Linear(linear.weight.detach(), bias, OneSequence())
+    ours = DynamicInt8Linear(linear.weight.detach(), bias, layout_of(1, 11))
     assert torch.equal(ours.weight, oracle.weight().int_repr())
     assert ours.scale == oracle.weight().q_scale()
     assert torch.equal(ours(x), oracle(x))
@@ -58,7 +61,7 @@ def test_layer_is_bit_identical_to_torch(seed):
 
 def test_layer_of_zeros_gives_the_bias():
     linear = nn.Linear(4, 3)
-    ours = DynamicInt8Linear(linear.weight.detach(), linear.bias.detach(), OneSequence())
+    ours = DynamicInt8Linear(linear.weight.detach(), linear.bias.detach(), layout_of(1, 2))
     assert torch.equal(ours(torch.zeros(1, 2, 4)), linear.bias.detach().expand(1, 2, 3))
 
 
@@ -66,8 +69,7 @@ def test_range_is_per_sequence():
     torch.manual_seed(0)
     linear = nn.Linear(24, 10)
     x = torch.randn(3, 5, 24) * torch.tensor([0.1, 1.0, 30.0]).view(3, 1, 1)
-    batch, single = OneSequence(), OneSequence()
-    batch.sequences = 3
+    batch, single = layout_of(3, 5), layout_of(1, 5)
     weight, bias = linear.weight.detach(), linear.bias.detach()
     together = DynamicInt8Linear(weight, bias, batch)(x)
     flattened = DynamicInt8Linear(weight, bias, batch)(x.reshape(15, 24))
@@ -76,6 +78,26 @@ def test_range_is_per_sequence():
     assert torch.equal(flattened, alone.reshape(15, 10))
     rows = (torch.tensor([2, 0]), torch.tensor([4, 1]))
     assert torch.equal(DynamicInt8Linear(weight, bias, batch)(x, rows=rows), alone[rows])
+
+
+def test_a_table_that_all_sequences_share_has_one_range():
+    """DeBERTa projects its relative positions: the same numbers alone and in company."""
+    torch.manual_seed(0)
+    linear = nn.Linear(24, 10)
+    table = torch.randn(1, 16, 24)
+    weight, bias = linear.weight.detach(), linear.bias.detach()
+    alone, together = (DynamicInt8Linear(weight, bias, layout_of(n, 5))(table) for n in (1, 4))
+    assert torch.equal(alone, together)
+    with pytest.raises(Unsupported, match="cannot be defined"):
+        DynamicInt8Linear(weight, bias, layout_of(4, 5))(table[0])
+
+
+@pytest.mark.parametrize("settings", [PtqConfig(), Fp16Config()])
+def test_half_precision_checkpoints_can_be_compressed(settings, load):
+    subject = load("bert", dtype="bfloat16")
+    compress(subject, settings)
+    for score in scored(subject, PAIRS[:1], "bias_bench", 100):
+        assert score["more"] < 0
 
 
 # torch cannot quantize MobileBERT: it reads the decoder's weight without calling the decoder.

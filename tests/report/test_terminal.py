@@ -180,6 +180,9 @@ def test_samples_are_marked(tmp_path, sweep):
         {"model": "gpt2"},
         {"config": {"scorer": {"name": "original"}}},
         {"config": {"benchmark": {"crows_pairs": {"categories": ["race"]}}}},
+        {"config": {"system": {"device": "cuda"}}},
+        {"config": {"data": {"root": "elsewhere"}}},
+        {"config": {"debug": {"limit": 8}}},
         {"end": InputError("x")},
     ],
 )
@@ -192,8 +195,11 @@ def test_a_twin_differs_in_the_compression_only(tmp_path, other):
 
 
 def test_a_twin_may_differ_in_what_changes_no_number(tmp_path):
-    cell(tmp_path / "none", config={"tracker": {"kind": "wandb"}, "sweep": "x", "system": {"a": 1}})
-    cell(tmp_path / "ptq", compression="ptq")
+    changes = {"tracker": {"kind": "wandb"}, "sweep": "x", "resume": False, "debug": {"dry": True}}
+    changes |= {"system": {"threads": 1, "device": "cpu"}, "data": {"mirror": "x", "root": "y"}}
+    cell(tmp_path / "none", config=changes)
+    same = {"system": {"threads": 2, "device": "cpu"}, "data": {"mirror": None, "root": "y"}}
+    cell(tmp_path / "ptq", compression="ptq", config=same)
     none, ptq = sorted(collect(tmp_path), key=lambda found: found.directory.name)
     assert twin(ptq, [none, ptq]) is none
     assert twin(none, [none, ptq]) is None
@@ -219,6 +225,22 @@ def test_labels_tell_all_cells_apart_with_few_words(tmp_path):
         "bert none scorer.name=original",
     ]
     assert "scorer.name=original" in shown(tmp_path)
+
+
+def test_settings_that_change_no_number_tell_cells_apart_only_if_nothing_else_does(tmp_path):
+    for name, seed, threads in (("1", 0, 1), ("2", 0, 2), ("3", 5, 1)):
+        benchmark = {"seat": {"seed": seed}}
+        cell(tmp_path / name, config={"benchmark": benchmark, "system": {"threads": threads}})
+    cells = collect(tmp_path)
+    assert [label.settings for label in labels(cells)] == [
+        "benchmark.seat.seed=0 system.threads=1",
+        "benchmark.seat.seed=0 system.threads=2",
+        "benchmark.seat.seed=5 system.threads=1",
+    ]
+    assert [label.settings for label in labels([cells[0], cells[2]])] == [
+        "benchmark.seat.seed=0",
+        "benchmark.seat.seed=5",
+    ]
 
 
 def test_damaged_directories_are_shown_and_not_raised(tmp_path):

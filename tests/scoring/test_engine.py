@@ -6,7 +6,7 @@ import torch
 
 from src.benchmarks.items import FillIn, SentencePair
 from src.errors import InputError, Unsupported
-from src.scoring.batching import batches, merge
+from src.scoring.batching import Budget, batches, merge
 from src.scoring.engine import Engine
 from src.scoring.requests import Embedding, LogProbs, next_tokens
 from src.scoring.scorer import find_scorer, load_scorers
@@ -48,7 +48,7 @@ def test_batches_hold_equal_lengths_within_both_budgets():
         for length in rng.integers(2, 9, 200)
     ]
     forwards, _ = merge(requests)
-    cut = list(batches(forwards, tokens=30, logits=6 * 100, vocabulary=100))
+    cut = list(batches(forwards, Budget(tokens=30, logits=6 * 100, vocabulary=100)))
     assert sorted(id(f) for batch in cut for f in batch.forwards) == sorted(map(id, forwards))
     for batch in cut:
         assert len({len(f.ids) for f in batch.forwards}) == 1
@@ -56,6 +56,20 @@ def test_batches_hold_equal_lengths_within_both_budgets():
         assert len(batch.forwards) <= 3  # two rows each, six rows of logits at most
     lengths = [len(batch.forwards[0].ids) for batch in cut]
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_a_head_that_computes_every_position_makes_smaller_batches():
+    forwards, _ = merge([LogProbs((5, 6, 7, n), (1,), (2,)) for n in range(8, 28)])
+    budget = Budget(tokens=10_000, logits=800, vocabulary=100, selective=False)
+    assert {len(batch.forwards) for batch in batches(forwards, budget)} == {2}
+
+
+def test_warm_up_finds_a_head_that_is_not_called(subject):
+    for name, selective in (("bert", True), ("mobilebert", False)):
+        engine = Engine(subject(name), 100, 10**6)
+        engine.warm_up(merge([LogProbs((2, 6, 3), (1,), (7,)), Embedding((2, 6, 3))])[0])
+        assert engine.selective == selective
+        assert engine.work.forwards == 0
 
 
 def test_one_sequence_over_the_budget_still_runs(subject):
@@ -154,7 +168,8 @@ def test_start_token_is_asked_for_once():
 
 
 def test_a_rule_that_does_not_exist_says_what_there_is():
-    with pytest.raises(Unsupported, match=r"SentencePair items on a causal model; it scores: .*"):
+    there_is = r"CrowS-Pairs on a causal model; it scores: .*CrowS-Pairs \(masked\)"
+    with pytest.raises(Unsupported, match=there_is):
         find_scorer("original", SentencePair, "causal")
     assert find_scorer("bias_bench", SentencePair, "masked").decimals == 3
     assert find_scorer("bias_bench", FillIn, "masked").decimals is None

@@ -11,14 +11,14 @@ import psutil
 import pytest
 
 from src.system import memory
-from src.system.memory import ProcessPeak, device_memory
+from src.system.memory import ProcessPeak
 from src.system.meter import Meter
 
 ROOT = Path(__file__).parents[2]
 MB = 1_000_000
 
 
-def test_phases_add_up_and_rates_are_of_the_evaluation():
+def test_phases_add_up():
     meter = Meter()
     with meter:
         with meter.phase("load"):
@@ -26,13 +26,9 @@ def test_phases_add_up_and_rates_are_of_the_evaluation():
         for _ in range(2):
             with meter.phase("evaluate"):
                 time.sleep(0.05)
-                meter.count(tokens=100, requests=3)
     report = meter.report()
     assert 0.05 <= report["load_seconds"] < report["evaluate_seconds"]
     assert 0.1 <= report["evaluate_seconds"] < report["cell_seconds"]
-    assert (report["tokens"], report["requests"]) == (200, 6)
-    assert report["tokens_per_second"] == pytest.approx(200 / report["evaluate_seconds"])
-    assert report["requests_per_second"] == pytest.approx(6 / report["evaluate_seconds"])
 
 
 def test_a_failing_cell_is_measured_too():
@@ -116,13 +112,111 @@ def test_a_mark_that_ignores_the_reset_is_not_trusted(monkeypatch):
     assert peak.source.startswith("sampled")
 
 
-def test_without_a_gpu_device_memory_is_unknown_and_not_zero():
+DEVICE_KEYS = {
+    *("peak_device_allocated_bytes", "peak_device_reserved_bytes"),
+    *("device_process_bytes", "device_used_bytes"),
+}
+
+
+class Cuda:
+    """Stands in for torch.cuda with two GPUs, of which this process works on the second.
+
+    Like the real one it does not start CUDA by itself for memory statistics: resetting them before
+    raises, and reading them gives 0.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.peaks = {0: 900, 1: 800}
+
+    def is_available(self) -> bool:
+        return True
+
+    def device_count(self) -> int:
+        return 2
+
+    def init(self) -> None:
+        self.begun = True
+
+    def current_device(self) -> int:
+        self.begun = True
+        return 1
+
+    def reset_peak_memory_stats(self, device: int | None = None) -> None:
+        device = 1 if device is None else device
+        if not self.begun:
+            raise RuntimeError(f"Invalid device argument {device}: did you call init?")
+        self.peaks[device] = 0
+
+    def max_memory_allocated(self, device: int | None = None) -> int:
+        return self.peaks[1 if device is None else device] if self.begun else 0
+
+    def max_memory_reserved(self, device: int | None = None) -> int:
+        return 2 * self.max_memory_allocated(device)
+
+    def get_device_properties(self, device: int) -> SimpleNamespace:
+        self.begun = True
+        return SimpleNamespace(uuid=["there", "here"][device])
+
+    def synchronize(self) -> None:
+        self.begun = True
+
+
+@pytest.fixture
+def cuda(monkeypatch):
     import torch
 
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    assert set(device_memory().values()) == {None}
-    assert len(device_memory()) == 4
+    fake = Cuda()
+    monkeypatch.setattr(torch, "cuda", fake)
+    monkeypatch.setitem(sys.modules, "pynvml", Driver(os.getpid()))
+    return fake
+
+
+def test_a_cell_on_the_gpu_tells_the_peak_of_its_own_device(cuda):
+    with Meter("cuda") as meter, meter.phase("load"):
+        assert cuda.peaks == {0: 900, 1: 0}  # the other device is another process's
+        cuda.peaks[1] = 30
+    assert {key: meter.report()[key] for key in sorted(DEVICE_KEYS)} == {
+        "peak_device_allocated_bytes": 30,
+        "peak_device_reserved_bytes": 60,
+        "device_process_bytes": 7,
+        "device_used_bytes": 100,
+    }
+
+
+def test_a_cell_on_the_cpu_leaves_a_visible_gpu_alone(cuda):
+    with Meter("cpu") as meter, meter.phase("load"):
+        pass
+    assert {meter.report()[key] for key in DEVICE_KEYS} == {None}
+    assert not cuda.begun
+    assert cuda.peaks == {0: 900, 1: 800}
+
+
+def test_the_stand_in_refuses_what_torch_refuses():
+    """The fault it is there for, on a machine that has a GPU; elsewhere only the stand-in's."""
+    with pytest.raises(RuntimeError, match="did you call init"):
+        Cuda().reset_peak_memory_stats(0)
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+    code = "import torch; torch.cuda.reset_peak_memory_stats(0)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "did you call init" in child.stderr
+
+
+def test_each_cell_on_a_gpu_has_its_own_peak():
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+    peaks = []
+    for megabytes in (64, 4):
+        with Meter("cuda") as meter, meter.phase("load"):
+            held = torch.ones(megabytes * MB, dtype=torch.uint8, device="cuda")
+            del held
+        peaks.append(meter.report()["peak_device_allocated_bytes"])
+    assert peaks[0] - peaks[1] == pytest.approx(60 * MB, abs=MB)
 
 
 class Driver:
@@ -162,7 +256,7 @@ class Driver:
 def test_the_drivers_answer_is_named_or_unknown(monkeypatch, known, own, uuid, expected):
     # The number is read here: test names must be the same in every worker.
     monkeypatch.setitem(sys.modules, "pynvml", Driver(os.getpid() if known else 2, own))
-    found = memory._driver_memory([uuid])
+    found = memory._driver_memory(uuid)
     assert (found["device_process_bytes"], found["device_used_bytes"]) == expected
 
 

@@ -204,7 +204,45 @@ def test_a_broken_wandb_costs_one_warning(tmp_path, nobody, monkeypatch, caplog)
         tracker.log_metrics([record()])
         tracker.finish("done")
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("W&B could not start: RuntimeError: service is gone. The")
+    assert caplog.messages[0].startswith("W&B could not start: RuntimeError: service is gone and m")
+
+
+@pytest.mark.parametrize("name", ["", "t" * 200, "a b"])
+def test_any_name_gives_a_run(tmp_path, nobody, name, caplog):
+    """W&B refuses a run for an empty or a long tag; a folder can have any name."""
+    tracker = build_tracker(WandbConfig(mode="offline", tags=["", "  ", "u" * 65, "mine"]))
+    with caplog.at_level(logging.WARNING):
+        tracker.start({}, name, name, [name, "ptq"], tmp_path)
+        tracker.finish("done")
+    assert caplog.messages == []
+    (summary,) = inspect(tmp_path, "--summary")
+    assert summary["tags"] == sorted({name[:64], "mine", "ptq", "u" * 64} - {""})
+    assert summary["name"] == (name[:128] or tmp_path.name)
+
+
+def test_a_variable_that_wandb_refuses_costs_one_warning(tmp_path, nobody, monkeypatch, caplog):
+    monkeypatch.setattr(wandb, "setup", lambda *_: wandb.Settings(run_tags=["x" * 65]))
+    tracker = build_tracker(WandbConfig())
+    with caplog.at_level(logging.WARNING):
+        tracker.start({}, "name", "group", [], tmp_path)
+        tracker.finish("done")
+    (message,) = caplog.messages
+    assert "is 65 characters. Tags must be between 1 and 64 characters" in message
+    assert "\n" not in message
+
+
+def test_online_without_credentials_starts_nothing(tmp_path, nobody, monkeypatch, caplog):
+    def never(**settings):
+        raise AssertionError("a run was opened")
+
+    monkeypatch.setattr(wandb, "init", never)
+    tracker = build_tracker(WandbConfig(mode="online"))
+    with caplog.at_level(logging.WARNING):
+        with pytest.raises(InputError, match=r"tracker\.mode=online needs W&B credentials"):
+            tracker.start({}, "name", "group", [], tmp_path)
+        tracker.finish("failed")
+    assert caplog.messages == []
+    assert {path.name for path in tmp_path.iterdir()} == {nobody.name}
 
 
 def test_a_run_that_breaks_later_is_still_finished(tmp_path, nobody, monkeypatch, caplog):

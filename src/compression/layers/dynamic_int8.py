@@ -1,15 +1,15 @@
 """Dynamically quantized linear layers: int8 weights, activations quantized at each call.
 
 The arithmetic is torch's `quantized.linear_dynamic` on its fbgemm and x86 engines, which is what
-the paper used, written in ordinary tensor operations so that CPU and CUDA share it. Products of
-integers held in fp32 are exact up to 2**24, so nothing is lost by it.
+the paper used, written in ordinary tensor operations so that CPU and CUDA share it. Sums of
+integers held in fp32 are exact up to 2**24 and rounded to 1 in 2**24 beyond, as is the kernel's
+own conversion of its 32-bit sums to fp32.
 """
 
 import torch
 from torch import nn
 
 from src.compression.layers.layout import BatchLayout
-from src.errors import Unsupported
 
 ACTIVATION_MAX = 127
 """7-bit activations: torch's reduce_range, which keeps 16-bit accumulators from saturating."""
@@ -101,18 +101,14 @@ class DynamicInt8Linear(nn.Module):
                 is still taken over the whole sequence.
 
         Returns:
-            fp32, the shape of `x` with out_features last, or (n, out_features) with `rows`.
+            The shape of `x` with out_features last, or (n, out_features) with `rows`; the dtype of
+            `x`, computed in fp32.
 
         Raises:
             Unsupported: The input does not consist of whole sequences.
         """
-        sequences = self.layout.sequences
-        if x.shape[:-1].numel() % sequences:
-            raise Unsupported(
-                f"a linear layer is given {tuple(x.shape)} for {sequences} sequences; dynamic "
-                "quantization with a range per sequence cannot be defined there"
-            )
-        flat = x.float().reshape(sequences, -1, self.in_features)
+        groups = self.layout.groups(x.shape)
+        flat = x.float().reshape(groups, -1, self.in_features)
         scale, zero_point = activation_range(*torch.aminmax(flat.flatten(1), dim=1))
         scale, zero_point = scale.view(-1, 1, 1), zero_point.view(-1, 1, 1)
         if rows is not None:
@@ -131,7 +127,8 @@ class DynamicInt8Linear(nn.Module):
             out = product.mul_(rescale)
         else:
             out = product.double().mul_(rescale.double()).add_(self.bias).float()
-        return out if rows is not None else out.reshape(*x.shape[:-1], self.out_features)
+        out = out if rows is not None else out.reshape(*x.shape[:-1], self.out_features)
+        return out.to(x.dtype)
 
     def extra_repr(self) -> str:
         """Describe the layer as nn.Linear does."""

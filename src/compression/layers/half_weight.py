@@ -33,6 +33,6 @@ class HalfWeightLinear(nn.Module):
             x: (..., in_features).
 
         Returns:
-            fp32, (..., out_features).
+            (..., out_features), the dtype of `x`, computed in fp32.
         """
-        return functional.linear(x.float(), self.weight.float(), self.bias)
+        return functional.linear(x.float(), self.weight.float(), self.bias).to(x.dtype)
