@@ -1,6 +1,7 @@
 """Loading a checkpoint as what it is, and refusing one that does not fit its class."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,13 @@ from src.models.traits import TextSide, find_traits
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
+
+
+BUFFERS = re.compile(
+    r"(\.masked_bias|\.(attn|attention)(\.attention)?\.bias|position_ids|\.inv_freq"
+    r"|(^|\.)decoder\.version)$"
+)
+"""Constants that older versions saved with the weights: causal masks, positions, rotary tables."""
 
 
 def load_subject(config: ModelConfig, device: "torch.device", start_token: str) -> Subject:
@@ -52,6 +60,8 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
             f"model.id={config.id}: its tokenizer has token ids up to {largest} but the model has "
             f"{rows} embeddings; this is another model's tokenizer."
         )
+    if objective == "causal":
+        _check_causal(model, source)
     traits = find_traits(tokenizer, max_length(model), start_token)
     return Subject(model, TextSide(tokenizer, traits), objective, torch.device(device), source)
 
@@ -106,7 +116,8 @@ def max_length(model: "PreTrainedModel") -> int | None:
             padding = getattr(module, "padding_idx", None)
             if padding is not None and limit is not None:
                 return int(limit) - int(padding) - 1
-    return None if limit is None else int(limit)
+    # XLNet says -1 for no bound.
+    return None if limit is None or limit <= 0 else int(limit)
 
 
 def _from_pretrained(
@@ -129,17 +140,36 @@ def _from_pretrained(
     return model, report
 
 
+def _check_causal(model: "PreTrainedModel", source: Source) -> None:
+    """Refuse a model whose earlier predictions change with a later token.
+
+    BERT as a causal model loads without a word and looks ahead; its scores would mean nothing.
+    """
+    import torch
+
+    with torch.inference_mode():
+        ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=model.device)
+        first, second = model(input_ids=ids).logits[:, :-1].float()
+    if not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True):
+        raise Unsupported(
+            f"{source.id} looks ahead: a prediction changes with the tokens after it, so it has no "
+            "causal scores; use model.objective=masked"
+        )
+
+
 def _check_weights(model: "PreTrainedModel", report: dict[str, Any], source: Source) -> None:
     missing = sorted(report["missing_keys"])
-    unexpected = sorted(set(report["unexpected_keys"]) - _explained(model))
+    left_over = set(report["unexpected_keys"]) - _explained(model)
+    unexpected = sorted(key for key in left_over if not BUFFERS.search(key))
     mismatched = sorted(str(entry) for entry in report.get("mismatched_keys", ()))
     faults = {"missing": missing, "unexpected": unexpected, "of another shape": mismatched}
     said = [f"{len(keys)} {what} (first: {keys[0]})" for what, keys in faults.items() if keys]
     if said:
+        random = "Scoring it would measure random weights. " if missing or mismatched else ""
         raise InputError(
             f"model.id={source.id}: the checkpoint does not hold a {type(model).__name__}: "
-            f"weights {'; '.join(said)}. Scoring it would measure random weights. Use the class "
-            "the checkpoint was saved with (its config.json) or another checkpoint."
+            f"weights {'; '.join(said)}. {random}Use the class the checkpoint was saved with (its "
+            "config.json) or another checkpoint."
         )
 
 
@@ -154,12 +184,11 @@ def _explained(model: "PreTrainedModel") -> set[str]:
 
     names: set[str] = set()
     for mapping in (MODEL_MAPPING, MODEL_FOR_PRETRAINING_MAPPING):
-        sibling = mapping.get(type(model.config), None)
-        if sibling is None:
-            continue
-        with torch.device("meta"):
-            keys = sibling(model.config).state_dict().keys()
-        names.update(keys, (f"{model.base_model_prefix}.{key}" for key in keys))
+        siblings = mapping.get(type(model.config), None) or ()
+        for sibling in siblings if isinstance(siblings, tuple) else (siblings,):
+            with torch.device("meta"):
+                keys = sibling(model.config).state_dict().keys()
+            names.update(keys, (f"{model.base_model_prefix}.{key}" for key in keys))
     return names
 
 

@@ -12,7 +12,11 @@ from src.models.subject import Source
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+WEIGHTS = (
+    *("model.safetensors", "model-*-of-*.safetensors"),
+    *("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
+)
+"""Weight files in the order in which transformers looks for them; it loads the first there is."""
 
 
 def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
@@ -52,7 +56,7 @@ def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """List a checkpoint folder's weight files, safetensors if there are any."""
+    """List the weight files that transformers would load from a checkpoint folder."""
     for pattern in WEIGHTS:
         if files := sorted(folder.glob(pattern)):
             return files
@@ -69,7 +73,8 @@ def _commit(config: ModelConfig) -> str | None:
 
 
 def _local_source(name: str, folder: Path, files: list[Path]) -> Source:
-    parts = sorted({*files, *folder.glob("*.json"), *folder.glob("*.txt"), *folder.glob("*.model")})
+    others = ("*.json", "*.txt", "*.model*", "*.tiktoken")
+    parts = sorted({*files, *(path for pattern in others for path in folder.glob(pattern))})
     digest = hashlib.sha256()
     for path in parts:
         stat = path.stat()

@@ -218,5 +218,9 @@ def test_help_is_readable_and_free_of_torch():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().endswith("False")
-    for word in ("compression: fp16, fp16_model, none, ptq", "benchmark.stereoset.split=dev", "== Groups"):
+    for word in (
+        "compression: fp16, fp16_model, none, ptq",
+        "benchmark.stereoset.split=dev",
+        "== Groups",
+    ):
         assert word in done.stdout
