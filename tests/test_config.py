@@ -134,7 +134,7 @@ def test_the_axes_of_a_config_are_checked_in_a_multirun_only(monkeypatch):
     assert checked(monkeypatch, demo, multirun=True) == both
     mode = "hydra.mode=MULTIRUN"
     assert checked(monkeypatch, demo, mode) == [[*cell, mode] for cell in both]
-    assert checked(monkeypatch, demo) == [[demo]]
+    assert checked(monkeypatch, demo) == both  # it says hydra.mode=MULTIRUN itself
     assert checked(monkeypatch, demo, "compression=fp16", multirun=True) == [
         ["compression=fp16", demo]
     ]
