@@ -215,7 +215,8 @@ def _notes(rows: Sequence[Row]) -> Iterator[Text]:
     names = {str(record.get("benchmark")) for row in rows for record in row.cell.metrics}
     if samples := sorted(name for name in names if name.startswith(SAMPLE)):
         yield Text(f"{', '.join(samples)}: demonstration, not a measurement")
-    limits = {row.cell.config.get("debug", {}).get("limit") for row in rows} - {None}
+    debugs = [row.cell.config.get("debug") for row in rows]
+    limits = {debug.get("limit") for debug in debugs if isinstance(debug, dict)} - {None}
     if limits:
         told = ", ".join(map(str, sorted(limits)))
         yield Text(f"debug.limit={told}: a trial on part of the items, not a measurement")

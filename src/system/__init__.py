@@ -1,1 +1,1 @@
-"""What a cell cost and where it ran: time, memory, throughput, versions, hardware."""
+"""What a cell cost and where it ran: time, memory, versions, hardware."""

@@ -216,7 +216,7 @@ def test_processes_beside_the_first_keep_what_decides_the_cells(monkeypatch):
 
 def test_processes_beside_the_first_run_the_same_cells(program, cells, monkeypatch, tmp_path):
     command = [
-        *("experiment=demo", "hydra.mode=MULTIRUN"),
+        *("compression=none,ptq", "hydra.mode=MULTIRUN"),
         *(f"hydra.sweep.dir={tmp_path}/out", "hydra/job_logging=none", "hydra/hydra_logging=none"),
     ]
     program(*command)

@@ -120,7 +120,8 @@ def test_what_cannot_be_told_apart_counts(copied):
     """A name that only running the code would tell, and a name that nobody registers."""
     chosen = {"ptq", "seat", "original"}
     before = code_digest(chosen, copied)
-    written = "for bits in (4, 8):\n    compression(f'q{bits}', object)(print)\n"
+    written = "for name in ('q4', 'q8'):\n    compression(name, object)(print)\n"
+    written += "@compression('fixed', object)\ndef f(): ...\n"
     (copied / "compression" / "many.py").write_text(written)
     assert code_digest(chosen, copied) != before
     assert code_digest({"seat", "nobody"}, copied) == code_digest((), copied)
