@@ -216,9 +216,11 @@ def _notes(rows: Sequence[Row]) -> Iterator[Text]:
     if samples := sorted(name for name in names if name.startswith(SAMPLE)):
         yield Text(f"{', '.join(samples)}: demonstration, not a measurement")
     debugs = [row.cell.config.get("debug") for row in rows]
-    limits = {debug.get("limit") for debug in debugs if isinstance(debug, dict)} - {None}
+    limits = {
+        str(debug["limit"]) for debug in debugs if isinstance(debug, dict) and debug.get("limit")
+    }
     if limits:
-        told = ", ".join(map(str, sorted(limits)))
+        told = ", ".join(sorted(limits))
         yield Text(f"debug.limit={told}: a trial on part of the items, not a measurement")
     undefined = {
         f"undefined: {record['benchmark']} {record['category']}: {record['reason']}"
