@@ -21,8 +21,12 @@ from transformers import (
     DistilBertForMaskedLM,
     ElectraConfig,
     ElectraForMaskedLM,
+    FunnelConfig,
+    FunnelForMaskedLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
@@ -35,6 +39,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
+    XLNetConfig,
+    XLNetLMHeadModel,
 )
 
 TEXT = [
@@ -49,6 +55,8 @@ BERT = {**SIZES, "intermediate_size": 48, "max_position_embeddings": 64}
 
 MASKED = ("bert", "roberta", "distilbert", "albert", "electra", "mobilebert")
 CAUSAL = ("gpt2", "gpt_neox", "llama", "opt")
+# Not tested all through: a tuple of base classes, local attention, and a causal head that is none.
+OTHERS = ("funnel", "gpt_neo", "xlnet")
 
 
 def wordpiece(size: int = 160) -> PreTrainedTokenizerFast:
@@ -118,7 +126,7 @@ def build(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     torch.manual_seed(sum(map(ord, name)))
     tokenizer = {
         "roberta": lambda: byte_level(True),
-        **{causal: lambda: byte_level(False) for causal in CAUSAL},
+        **{causal: lambda: byte_level(False) for causal in (*CAUSAL, "gpt_neo")},
     }.get(name, wordpiece)()
     vocab = len(tokenizer)
     wide = {"vocab_size": vocab, "initializer_range": 0.2}
@@ -165,6 +173,26 @@ def build(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
                 vocab_size=vocab,
                 init_std=0.2,
             )
+        ),
+        "funnel": lambda: FunnelForMaskedLM(
+            FunnelConfig(block_sizes=[1, 1], d_model=32, n_head=4, d_head=8, d_inner=48, **wide)
+        ),
+        "gpt_neo": lambda: GPTNeoForCausalLM(
+            GPTNeoConfig(
+                hidden_size=32,
+                num_layers=2,
+                num_heads=4,
+                intermediate_size=48,
+                max_position_embeddings=64,
+                attention_types=[[["global", "local"], 1]],
+                window_size=4,
+                bos_token_id=0,
+                eos_token_id=0,
+                **wide,
+            )
+        ),
+        "xlnet": lambda: XLNetLMHeadModel(
+            XLNetConfig(d_model=32, n_layer=2, n_head=4, d_inner=48, **wide)
         ),
     }[name]()
     return model.eval(), tokenizer

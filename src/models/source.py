@@ -1,6 +1,7 @@
 """Finding a checkpoint: hub id or local folder, its commit, its files, without loading it."""
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,10 @@ from src.models.subject import Source
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-WEIGHTS = (
-    *("model.safetensors", "model-*-of-*.safetensors"),
-    *("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
-)
-"""Weight files in the order in which transformers looks for them; it loads the first there is."""
+# In the order in which transformers looks for them, or for their index of shards.
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+# What else in a folder can change a model's numbers: its config, its tokenizer's files.
+SETTINGS = ("*.json", "*.txt", "*.model*", "*.tiktoken", "*.codes", "*.bpe")
 
 
 def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
@@ -50,17 +50,65 @@ def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
     if local:
         files = weight_files(folder)
         if not files:
-            raise InputError(f"model.id={config.id}: the folder holds no model.safetensors.")
+            raise InputError(
+                f"model.id={config.id}: the folder holds no model.safetensors "
+                "or pytorch_model.bin, nor an index of shards of one."
+            )
         return _local_source(config.id, folder, files), architecture
     return Source(config.id, config.revision, _commit(config), None), architecture
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """List the weight files that transformers would load from a checkpoint folder."""
-    for pattern in WEIGHTS:
-        if files := sorted(folder.glob(pattern)):
-            return files
+    """List the files that a checkpoint's weights are read from, and no others beside them.
+
+    Adapters, other formats and other precisions of the same weights stay unread.
+
+    Args:
+        folder: A checkpoint's folder.
+
+    Returns:
+        One file or all shards; none where the folder has no weights.
+
+    Raises:
+        InputError: An index of shards cannot be read, or a shard it names is not there.
+    """
+    for name in WEIGHTS:
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return _shards(index)
     return []
+
+
+def folder_of(source: Source) -> Path | None:
+    """Give the folder a checkpoint lies in; None for one of the hub that is not in its cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if source.commit is None:
+        return None if source.digest is None else Path(source.id).expanduser()
+    found = try_to_load_from_cache(source.id, "config.json", revision=source.commit)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def location(source: Source) -> str:
+    """Give what transformers is to load: the hub id, or the folder with its ~ resolved."""
+    return source.id if source.digest is None else str(Path(source.id).expanduser())
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        files = [index.parent / name for name in names]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{index} is no index of a checkpoint's shards ({type(error).__name__}: {error}); get "
+            "the checkpoint again."
+        ) from error
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{index} names {file.name}, which is not there; get it too.")
+    return files
 
 
 def _commit(config: ModelConfig) -> str | None:
@@ -73,8 +121,8 @@ def _commit(config: ModelConfig) -> str | None:
 
 
 def _local_source(name: str, folder: Path, files: list[Path]) -> Source:
-    others = ("*.json", "*.txt", "*.model*", "*.tiktoken")
-    parts = sorted({*files, *(path for pattern in others for path in folder.glob(pattern))})
+    settings = {path for pattern in SETTINGS for path in folder.glob(pattern) if path.is_file()}
+    parts = sorted({*files, *settings})
     digest = hashlib.sha256()
     for path in parts:
         stat = path.stat()

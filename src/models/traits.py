@@ -22,6 +22,7 @@ class Traits:
         leading_space: Whether a word inside a sentence is encoded differently from the same word
             alone (byte-level BPE: " word" and "word" are different tokens).
         max_length: Most tokens the model takes; None where nothing bounds it.
+        embeddings: How many token ids the model has embeddings for; None where not known.
     """
 
     start_id: int | None
@@ -29,6 +30,7 @@ class Traits:
     mask_token: str | None
     leading_space: bool
     max_length: int | None
+    embeddings: int | None = None
 
 
 class TextSide:
@@ -51,7 +53,7 @@ class TextSide:
             Token ids.
 
         Raises:
-            InputError: The text is longer than the model takes.
+            InputError: The text is longer than the model takes, or has a token it does not know.
         """
         return self._encode(text, special)
 
@@ -64,9 +66,11 @@ class TextSide:
 
         Raises:
             Unsupported: The tokenizer has none.
+            InputError: The model has no embedding for it.
         """
         if self.traits.mask_id is None:
             raise Unsupported("the tokenizer has no mask token, which a masked scorer needs")
+        self._check_known((self.traits.mask_id,), "a masked text")
         return self.traits.mask_id
 
     def _encode_once(self, text: str, special: bool) -> tuple[int, ...]:
@@ -77,10 +81,26 @@ class TextSide:
                 f"a text of {len(ids)} tokens is longer than the {limit} this model takes: "
                 f"{text[:120]!r}... Leave the item out, or choose a model with a longer context."
             )
+        self._check_known(ids, repr(text[:120]))
         return ids
 
+    def _check_known(self, ids: tuple[int, ...], where: str) -> None:
+        rows = self.traits.embeddings
+        unknown = None if rows is None else next((one for one in ids if one >= rows), None)
+        if unknown is not None:
+            raise InputError(
+                f"token {self.tokenizer.convert_ids_to_tokens(unknown)!r} (id {unknown}) in "
+                f"{where} has no embedding: the model has {rows}. Use the tokenizer the model was "
+                "trained with, or a checkpoint whose embeddings were made larger with it."
+            )
 
-def find_traits(tokenizer: Any, max_length: int | None, start_token: str = "auto") -> Traits:
+
+def find_traits(
+    tokenizer: Any,
+    max_length: int | None,
+    start_token: str = "auto",
+    embeddings: int | None = None,
+) -> Traits:
     """Ask a tokenizer for its traits.
 
     Args:
@@ -88,31 +108,38 @@ def find_traits(tokenizer: Any, max_length: int | None, start_token: str = "auto
         max_length: Most tokens the model takes.
         start_token: "auto" (the beginning-of-sequence token, else the end-of-sequence one),
             "none", or a token of the vocabulary.
+        embeddings: How many token ids the model knows; None: any the tokenizer has.
 
     Raises:
-        InputError: `start_token` is not in the vocabulary.
+        InputError: `start_token` is not in the vocabulary, or the model does not know it.
     """
     return Traits(
-        start_id=_start_id(tokenizer, start_token),
+        start_id=_start_id(tokenizer, start_token, embeddings),
         mask_id=tokenizer.mask_token_id,
         mask_token=tokenizer.mask_token,
         leading_space=_needs_leading_space(tokenizer),
         max_length=max_length,
+        embeddings=embeddings,
     )
 
 
-def _start_id(tokenizer: Any, start_token: str) -> int | None:
+def _start_id(tokenizer: Any, start_token: str, embeddings: int | None) -> int | None:
     if start_token == "none":
         return None
     if start_token == "auto":
-        found = tokenizer.bos_token_id
-        found = tokenizer.eos_token_id if found is None else found
-        return None if found is None else int(found)
+        # A token that was added to the tokenizer only cannot begin a text of this model.
+        known = (
+            one
+            for one in (tokenizer.bos_token_id, tokenizer.eos_token_id)
+            if one is not None and (embeddings is None or one < embeddings)
+        )
+        return next(known, None)
     ids = tokenizer.convert_tokens_to_ids(start_token)
-    if ids is None or (ids == tokenizer.unk_token_id and start_token != tokenizer.unk_token):
+    unknown = ids is None or (ids == tokenizer.unk_token_id and start_token != tokenizer.unk_token)
+    if unknown or (embeddings is not None and ids >= embeddings):
         raise InputError(
-            f"scorer.start_token={start_token} is not a token of this tokenizer; "
-            "use auto, none, or one of its tokens."
+            f"scorer.start_token={start_token} is not a token of this "
+            f"{'tokenizer' if unknown else 'model'}; use auto, none, or one of its tokens."
         )
     return int(ids)
 
