@@ -15,7 +15,7 @@ from src.errors import Unsupported
 from src.models.subject import Subject
 from src.processes import together
 from src.progress import Progress
-from src.scoring.batching import Forward, merge
+from src.scoring.batching import Forward, merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.requests import Answer, Request
 from src.scoring.scorer import Plan, plan_items, score_items
@@ -93,7 +93,7 @@ def evaluate(
     ]
     forwards, places = merge(requests)
     found, work = _run(subject, forwards, system, accelerator)
-    answers = [found[index][at] if at else found[index] for index, at in places]
+    answers = scatter(found, places)
     measured, start = {}, 0
     for name, planned in plans.items():
         end = start + sum(len(plan.requests) for plan in planned if isinstance(plan, Plan))

@@ -17,7 +17,7 @@ from src.benchmarks.items import AssociationTest, Item
 from src.evaluate import BUDGETS
 from src.models.subject import Subject
 from src.models.traits import TextSide
-from src.scoring.batching import merge
+from src.scoring.batching import merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.scorer import Plan, plan_items, score_items
 
@@ -106,7 +106,7 @@ def engine_scores(subject: Subject, items: Sequence[Item]) -> tuple[list[ItemSco
     forwards, places = merge(requests)
     tokens, logits = BUDGETS[subject.device.type]
     answers = Engine(subject, tokens, logits).run(forwards)
-    picked = [answers[index][at] if at else answers[index] for index, at in places]
+    picked = scatter(answers, places)
     scores = score_items(plans, picked)
     for index, item in enumerate(items):
         if isinstance(item, AssociationTest):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from src.scoring.requests import Embedding, LogProbs, Request
+from src.scoring.requests import Answer, Embedding, LogProbs, Request
 
 Pair = tuple[int, int]
 
@@ -63,6 +63,16 @@ def merge(requests: Iterable[Request]) -> tuple[list[Forward], list[tuple[int, l
         picked = [forward.pairs.setdefault(pair, len(forward.pairs)) for pair in pairs]
         places.append((order[key], picked))
     return list(forwards.values()), places
+
+
+def scatter(answers: Sequence[Answer], places: Iterable[tuple[int, list[int]]]) -> list[Answer]:
+    """Give each request its answer back: the inverse of `merge`.
+
+    Args:
+        answers: The answer of each forward.
+        places: As from `merge`; an embedding is the whole of its forward's answer.
+    """
+    return [answers[index][at] if at else answers[index] for index, at in places]
 
 
 @dataclass(frozen=True, slots=True)

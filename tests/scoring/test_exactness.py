@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.benchmarks.base import Skipped
-from src.scoring.batching import merge
+from src.scoring.batching import merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.scorer import Plan, load_scorers, plan_items, score_items
 from tests.checkpoints import CAUSAL, MASKED
@@ -20,7 +20,7 @@ def scored(subject, items, scorer, batch_tokens):
     plans, _ = plan_items(items, subject.text, scorer, subject.objective)
     forwards, places = merge(r for p in plans if isinstance(p, Plan) for r in p.requests)
     answers = Engine(subject, batch_tokens, 10_000_000).run(forwards)
-    return score_items(plans, [answers[i][at] if at else answers[i] for i, at in places])
+    return score_items(plans, scatter(answers, places))
 
 
 @pytest.fixture(params=MASKED)
