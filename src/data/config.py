@@ -20,7 +20,8 @@ class DataConfig:
         default=None,
         metadata=help_(
             "local folder holding crows_pairs/crows_pairs_anonymized.csv, stereoset/test.json, "
-            "stereoset/dev.json, seat/*.jsonl; used as it is, nothing is downloaded"
+            "stereoset/dev.json, seat/*.jsonl, wikitext2/valid.txt (calibration); used as it is, "
+            "nothing is downloaded"
         ),
     )
     cache: str | None = field(

@@ -15,14 +15,18 @@ from src.errors import InputError
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parent
-LAYOUT = "crows_pairs/crows_pairs_anonymized.csv, stereoset/{test,dev}.json, seat/*.jsonl"
+LAYOUT = (
+    "crows_pairs/crows_pairs_anonymized.csv, stereoset/{test,dev}.json, seat/*.jsonl, "
+    "wikitext2/valid.txt"
+)
 
 
 class FileRecord(TypedDict):
     """What was given out for one layout path.
 
-    `origin` is "package", "root", "cache" or the address it was downloaded from. It and `path`
-    differ between machines and first and later runs: fingerprint `sha256` only.
+    `origin` is "package", "root", "cache", "own" (a path that was given as such) or the address it
+    was downloaded from. It and `path` differ between machines and first and later runs: fingerprint
+    `sha256` only.
     """
 
     path: str
@@ -75,6 +79,29 @@ class DataFiles:
             "git_blob": git_blob(content),
         }
         return path.absolute()
+
+    def locate_own(self, path: str) -> Path:
+        """Give a file of the user's own by its path, which need not be in any layout.
+
+        Args:
+            path: Absolute, or from the working directory; ~ is the home folder.
+
+        Returns:
+            Absolute path; the file is among `used` under the path as given.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        if path not in self.used:
+            found = Path(path).expanduser().absolute()
+            content = _read(found, f"{path} cannot be read")
+            self.used[path] = {
+                "path": str(found),
+                "origin": "own",
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "git_blob": git_blob(content),
+            }
+        return Path(self.used[path]["path"])
 
     def checksums(self) -> dict[str, str]:
         """Give layout path -> sha256 of every file given out, sorted: for the fingerprint."""

@@ -1,4 +1,4 @@
-"""Pinned public addresses of the benchmark files and the git blob ids they must have."""
+"""Pinned public addresses of the data files and the git blob ids they must have."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 _RAW = "https://raw.githubusercontent.com"
 _CROWS_PAIRS = f"{_RAW}/nyu-mll/crows-pairs/8aaac11c485473159ec9328a65253a5be9a479dc"
 _BIAS_BENCH = f"{_RAW}/McGill-NLP/bias-bench/291426aab926f78ecfc7bd040b531429ee8123e0"
+_EXAMPLES = f"{_RAW}/pytorch/examples/37ce9402ff0cae48d764d7788810fd2ed8238b25"
 
 # `git ls-tree` order: blob id, file name without .jsonl. Each file is one pretty-printed object.
 _SEAT = """
@@ -100,6 +101,9 @@ def _table() -> dict[str, Source]:
         # "+" is legal in an address's path, but some servers read it as a space.
         address = f"{_BIAS_BENCH}/data/seat/{name.replace('+', '%2B')}.jsonl"
         files.append(Source(f"seat/{name}.jsonl", address, blob))
+    wikitext = f"{_EXAMPLES}/word_language_model/data/wikitext-2/valid.txt"
+    blob = "eec944eb2d9e46061cd34a6913528797db6842fc"
+    files.append(Source("wikitext2/valid.txt", wikitext, blob))
     return {file.layout: file for file in files}
 
 
