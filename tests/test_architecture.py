@@ -32,6 +32,7 @@ def imports(path):
         ("tracking", ("torch", "transformers", "src.models", "src.scoring", "src.compression")),
         ("data", ("torch", "src.benchmarks", "src.models")),
         ("report", ("torch", "src.models", "src.scoring", "src.compression")),
+        ("statistics", ("torch", "src.models", "src.scoring", "src.compression")),
     ],
 )
 def test_packages_do_not_reach_back(package, forbidden):

@@ -1,0 +1,1 @@
+"""Intervals, paired tests, power: what may be concluded from a cell's numbers."""
