@@ -14,8 +14,10 @@ from accelerate import Accelerator
 from src.benchmarks.items import AssociationTest, Item
 from src.benchmarks.registry import BENCHMARKS
 from src.choices import one_of
+from src.compression.calibration import Calibration, find_calibration
 from src.compression.receipt import Receipt
 from src.compression.registry import compress
+from src.compression.stack import kinds_of, plain_settings, steps_of
 from src.data.locate import DataFiles, FileRecord
 from src.device import release_memory, resolve_device, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
@@ -45,12 +47,14 @@ class Prepared:
         questions: Name -> benchmark with its items.
         data: Each benchmark file -> where it came from and its checksums.
         source: The exact checkpoint.
+        calibrations: Name of each compression step that needs one -> what it lets the model read.
         parts: Everything that can change the cell's numbers; hashed to the fingerprint.
     """
 
     questions: dict[str, Question]
     data: dict[str, FileRecord]
     source: Source
+    calibrations: dict[str, Calibration]
     parts: dict[str, Any]
 
 
@@ -150,7 +154,12 @@ def prepare(config: Config) -> Prepared:
         items = limited(benchmark.load(files.locate), config.debug.limit)
         questions[name] = Question(benchmark, items)
     source, _ = find_source(config.model)
-    kinds = {config.compression.kind, config.scorer.name}
+    calibrations = {
+        name: calibration
+        for name, step in steps_of(config.compression).items()
+        if (calibration := find_calibration(step, files)) is not None
+    }
+    kinds = kinds_of(config.compression) | {config.scorer.name}
     kinds |= {settings.kind for settings in config.benchmark.values()}
     parts = {
         "model": {
@@ -158,7 +167,7 @@ def prepare(config: Config) -> Prepared:
             "objective": config.model.objective,
             "dtype": config.model.dtype,
         },
-        "compression": asdict(config.compression),
+        "compression": plain_settings(config.compression),
         "benchmark": {name: asdict(settings) for name, settings in config.benchmark.items()},
         "scorer": asdict(config.scorer),
         "limit": config.debug.limit,
@@ -167,7 +176,7 @@ def prepare(config: Config) -> Prepared:
         "versions": {name: version(name) for name in LIBRARIES},
         "code": code_digest(kinds),
     }
-    return Prepared(questions, dict(files.used), source, parts)
+    return Prepared(questions, dict(files.used), source, calibrations, parts)
 
 
 def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
@@ -209,7 +218,7 @@ def _measure(
         with meter.phase("load"):
             subject = together(lambda: load(config, accelerator))
         with meter.phase("compress"):
-            receipt = together(lambda: compress(subject, config.compression))
+            receipt = together(lambda: compress(subject, config.compression, prepared.calibrations))
         with meter.phase("evaluate"):
             evaluation = evaluate(
                 subject, prepared.questions, config.scorer.name, config.system, accelerator

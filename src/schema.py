@@ -1,5 +1,6 @@
 """The typed shape of every config group, so that a typo fails before anything runs."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,11 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 import src.benchmarks
 import src.compression
+from src import stacks
 from src.benchmarks.registry import BENCHMARKS
 from src.choices import help_
 from src.compression.registry import METHODS
+from src.compression.stack import StackConfig
 from src.data.config import DataConfig
 from src.errors import InputError
 from src.models.config import ModelConfig, PythiaConfig
@@ -59,17 +62,20 @@ class Config:
         """
         if not self.benchmark:
             raise InputError(f"benchmark=[] measures nothing; choose from {', '.join(BENCHMARKS)}.")
+        if isinstance(self.compression, dict):
+            self.compression = StackConfig(self.compression)
 
 
 def register() -> None:
     """Put every schema into Hydra's ConfigStore, and the resolvers that the yaml files use."""
     for package in (src.benchmarks, src.compression):
         import_modules(package)
+    stacks.register()
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     groups: dict[str, dict[str, type[Any]]] = {
         "model": MODELS,
-        "compression": {kind: settings for kind, (settings, _) in METHODS.items()},
+        "compression": {kind: method.settings for kind, method in METHODS.items()},
         "benchmark": {kind: settings for kind, (settings, _) in BENCHMARKS.items()},
         "scorer": {"scorer": ScorerConfig},
         "tracker": TRACKERS,
@@ -94,9 +100,22 @@ def typed(config: DictConfig) -> Config:
     # Before anything is resolved, because other values may be interpolated from a missing one.
     for key in _missing(OmegaConf.to_container(config, resolve=False), ""):
         raise InputError(f"{key} is required; give it as {key}=VALUE.")
+    _check_steps(config)
     checked = OmegaConf.to_object(config)
     assert isinstance(checked, Config)
     return checked
+
+
+def _check_steps(config: DictConfig) -> None:
+    """Check the steps of a stack one by one, whose own checks do not know where they are."""
+    if OmegaConf.get_type(config.compression) is not dict:
+        return
+    for step, settings in config.compression.items():
+        try:
+            OmegaConf.to_object(settings)
+        except InputError as error:
+            key = f"compression.{step}."
+            raise InputError(re.sub(r"\bcompression\.", key, str(error))) from error
 
 
 def _missing(tree: Any, prefix: str) -> Iterator[str]:

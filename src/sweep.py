@@ -50,7 +50,7 @@ def sweep_name(arguments: Sequence[str]) -> str:
         if changes_numbers(key_of(override)) and override != "debug=dry"
     ]
     # Long paths come last, because a long name is cut.
-    return slug(",".join([*sorted(kept), *sorted(_sources(arguments), key=len)]))
+    return slug(_joined(",".join([*sorted(kept), *sorted(_sources(arguments), key=len)])))
 
 
 def cell_name(overrides: Sequence[str], arguments: Sequence[str]) -> str:
@@ -67,7 +67,7 @@ def cell_name(overrides: Sequence[str], arguments: Sequence[str]) -> str:
         for override in parsed
         if not override.is_sweep_override()
     }
-    return slug(",".join(sorted(set(overrides) - shared - set(arguments))) or "cell")
+    return slug(_joined(",".join(sorted(set(overrides) - shared - set(arguments))) or "cell"))
 
 
 def slug(text: str) -> str:
@@ -82,6 +82,12 @@ def slug(text: str) -> str:
 def key_of(override: str) -> str:
     """Give the dotted key of an override: of "+hydra/launcher@a=b", "hydra.launcher"."""
     return re.split("[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
+
+
+def _joined(text: str) -> str:
+    """Write a list of plain words as a folder's name can hold it: [a, b] as a+b."""
+    words = r"\[(\w[\w.-]*(?:, *\w[\w.-]*)+)\]"
+    return re.sub(words, lambda found: re.sub(", *", "+", found[1]), text)
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from src.choices import help_, one_of
 from src.compression.linears import find_linears, replace_linears
-from src.compression.receipt import Change
+from src.compression.receipt import describe_change
 from src.compression.registry import Outcome, compression
 
 if TYPE_CHECKING:
@@ -58,18 +58,17 @@ def _weights(subject: "Subject", settings: Fp16Config) -> Outcome:
         weight: "torch.Tensor", bias: "torch.Tensor | None"
     ) -> tuple["nn.Module", "torch.Tensor"]:
         layer = HalfWeightLinear(weight, bias)
-        return layer, layer.weight.float()
+        return layer, layer.dense_weight()
 
     linears, skipped = find_linears(subject, settings.conv1d)
-    return Outcome(replace_linears(subject, linears, build, bits=16.0), skipped)
+    changes = replace_linears(subject, linears, build, bits=16.0)
+    return Outcome(changes, skipped, nominal_bits=16.0)
 
 
 def _whole_model(subject: "Subject") -> Outcome:
-    changes = []
-    for name, parameter in subject.model.named_parameters():
-        norm = float(parameter.double().norm())
-        error = float((parameter.double() - parameter.half().double()).norm())
-        relative = error / norm if norm else 0.0
-        changes.append(Change(name, "parameter", parameter.numel(), 16.0, relative, norm))
+    changes = tuple(
+        describe_change(name, "parameter", parameter, parameter.half(), bits=16.0)
+        for name, parameter in subject.model.named_parameters()
+    )
     subject.model.half()
-    return Outcome(tuple(changes), {})
+    return Outcome(changes, {}, nominal_bits=16.0)

@@ -1,9 +1,9 @@
-"""Finding and replacing the linear layers of a model."""
+"""Finding and replacing the linear layers of a model, and reading the weights they stand for."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from src.compression.receipt import Change
+from src.compression.receipt import Change, describe_change
 
 if TYPE_CHECKING:
     import torch
@@ -11,29 +11,42 @@ if TYPE_CHECKING:
 
     from src.models.subject import Subject
 
+Build = Callable[["torch.Tensor", "torch.Tensor | None"], "tuple[nn.Module, torch.Tensor]"]
+"""From a layer's weight (out, in) and bias to the new module and the weight it stands for."""
 
-def find_linears(subject: "Subject", conv1d: bool) -> tuple[dict[str, "nn.Module"], dict[str, str]]:
+
+def find_linears(
+    subject: "Subject", conv1d: bool, head: bool = True
+) -> tuple[dict[str, "nn.Module"], dict[str, str]]:
     """List the linear layers a model really computes with.
 
     Args:
         subject: The loaded subject.
         conv1d: Also take GPT-2's Conv1D, a linear layer with a transposed weight.
+        head: Also take the language-model head.
 
     Returns:
         Dotted name -> module, and those left alone -> why. A layer whose weight is read without
-        calling it (MobileBERT's decoder) cannot be replaced, and is left alone.
+        calling it (MobileBERT's decoder) cannot be replaced, and is left alone; so is one that an
+        earlier step of a stack has compressed into something else.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     found: dict[str, nn.Module] = {}
     skipped: dict[str, str] = {}
+    output = subject.model.get_output_embeddings()
     for name, module in subject.model.named_modules():
-        if type(module) is nn.Linear or (conv1d and type(module) is Conv1D):
-            found[name] = module
-        elif type(module) is Conv1D:
+        if type(module) is Conv1D and not conv1d:
             skipped[name] = "Conv1D is no nn.Linear; set compression.conv1d=true to include it"
-    called = _called(subject, found)
+        elif hasattr(module, "dense_weight") or not _is_plain(module):
+            skipped[name] = f"it is compressed already ({type(module).__name__})"
+        elif type(module) in (nn.Linear, Conv1D):
+            if module is output and not head:
+                skipped[name] = "it is the language-model head, which the settings leave alone"
+            else:
+                found[name] = module
+    called = called_modules(subject, found)
     for name in [name for name in found if name not in called]:
         skipped[name] = "its weight is used without calling the layer"
         del found[name]
@@ -43,8 +56,8 @@ def find_linears(subject: "Subject", conv1d: bool) -> tuple[dict[str, "nn.Module
 def replace_linears(
     subject: "Subject",
     linears: dict[str, "nn.Module"],
-    build: Callable[["torch.Tensor", "torch.Tensor | None"], tuple["nn.Module", "torch.Tensor"]],
-    bits: float,
+    build: Build,
+    bits: "float | Callable[[nn.Module], float]",
 ) -> tuple[Change, ...]:
     """Replace each layer by what `build` makes of its weight and bias.
 
@@ -52,8 +65,8 @@ def replace_linears(
         subject: The loaded subject; its model is changed.
         linears: As from `find_linears`.
         build: From weight (out, in) and bias to the new module and the weight it stands for,
-            in fp32 and the same shape.
-        bits: Stored bits per weight.
+            in the same shape.
+        bits: Stored bits per weight, or what tells them of a new module.
 
     Returns:
         One change a layer.
@@ -61,34 +74,76 @@ def replace_linears(
     embedding = subject.model.get_input_embeddings().weight
     changes = []
     for name, module in linears.items():
-        weight, bias = _weight(module), getattr(module, "bias", None)
+        weight, bias = linear_weight(module), getattr(module, "bias", None)
         new, stands_for = build(weight, bias)
-        norm = float(weight.double().norm())
-        error = float((weight.double() - stands_for.double()).norm())
-        changes.append(
-            Change(
-                module=name,
-                kind=type(module).__name__,
-                elements=weight.numel(),
-                bits=bits,
-                relative_error=error / norm if norm else 0.0,
-                norm=norm,
-                untied_from="input embeddings" if module.weight is embedding else "",
-            )
-        )
-        parent, _, leaf = name.rpartition(".")
-        setattr(subject.model.get_submodule(parent), leaf, new)
+        tie = "input embeddings" if module.weight is embedding else ""
+        stored = bits(new) if callable(bits) else bits
+        kind = type(module).__name__
+        changes.append(describe_change(name, kind, weight, stands_for, stored, tie))
+        put(subject.model, name, new)
     return tuple(changes)
 
 
-def _weight(module: "nn.Module") -> "torch.Tensor":
-    from torch import nn
+def stored_bits(module: "nn.Module") -> float:
+    """Count the bits per weight of a new layer: all that it stores besides its bias.
+
+    Args:
+        module: A layer with `dense_weight()`.
+    """
+    stored = sum(
+        tensor.numel() * tensor.element_size()
+        for name, tensor in module.state_dict().items()
+        if name.rpartition(".")[2] != "bias"
+    )
+    dense = dense_weight(module)
+    assert dense is not None
+    return float(8 * stored / dense.numel())
+
+
+def put(model: "nn.Module", name: str, new: "nn.Module") -> None:
+    """Put a module into the place that a dotted name says."""
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, new)
+
+
+def linear_weight(module: "nn.Module") -> "torch.Tensor":
+    """Give the weight of an nn.Linear or a Conv1D as (out_features, in_features)."""
+    from transformers.pytorch_utils import Conv1D
 
     weight = module.get_parameter("weight").detach()
-    return weight if isinstance(module, nn.Linear) else weight.t().contiguous()
+    return weight.t().contiguous() if isinstance(module, Conv1D) else weight
 
 
-def _called(subject: "Subject", modules: dict[str, "nn.Module"]) -> set[str]:
+def dense_weight(module: "nn.Module") -> "torch.Tensor | None":
+    """Give the weight matrix that a linear or embedding layer computes with.
+
+    Args:
+        module: Any; a compressed layer says it by a method `dense_weight()`.
+
+    Returns:
+        (out_features, in_features) or (rows, features), float; None of a module that is no such
+        layer, or one of a library that does not tell.
+    """
+    import torch
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    own = getattr(module, "dense_weight", None)
+    if callable(own):
+        weight: torch.Tensor = own()
+        return weight
+    if not isinstance(module, nn.Linear | nn.Embedding | Conv1D):
+        return None
+    weight = module.get_parameter("weight").detach()
+    if type(weight) is not torch.Tensor:  # torchao's
+        weight = weight.dequantize()
+    if not weight.is_floating_point():
+        return None
+    return weight.t() if isinstance(module, Conv1D) else weight
+
+
+def called_modules(subject: "Subject", modules: dict[str, "nn.Module"]) -> set[str]:
+    """Name the modules among these that the model calls."""
     import torch
 
     seen: set[str] = set()
@@ -104,3 +159,13 @@ def _called(subject: "Subject", modules: dict[str, "nn.Module"]) -> set[str]:
         for handle in handles:
             handle.remove()
     return seen
+
+
+def _is_plain(module: Any) -> bool:
+    """Whether the weight of a layer, if it has one, is an ordinary tensor of floats."""
+    import torch
+
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, torch.Tensor):
+        return True
+    return type(weight.detach()) is torch.Tensor and weight.is_floating_point()

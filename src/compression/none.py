@@ -17,7 +17,7 @@ class NoneConfig:
     name: str = "none"
 
 
-@compression("none", NoneConfig)
+@compression("none", NoneConfig, may_change_nothing=True)
 def leave_alone(subject: "Subject", settings: NoneConfig) -> Outcome:
     """Change nothing."""
     del subject, settings

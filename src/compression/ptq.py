@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from src.choices import help_
-from src.compression.linears import find_linears, replace_linears
+from src.compression.linears import find_linears, replace_linears, stored_bits
 from src.compression.registry import Outcome, compression
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def quantize_dynamic(subject: "Subject", settings: PtqConfig) -> Outcome:
         weight: "torch.Tensor", bias: "torch.Tensor | None"
     ) -> tuple["nn.Module", "torch.Tensor"]:
         layer = DynamicInt8Linear(weight, bias, layout)
-        return layer, layer.weight.float() * layer.scale
+        return layer, layer.dense_weight()
 
     linears, skipped = find_linears(subject, settings.conv1d)
-    return Outcome(replace_linears(subject, linears, build, bits=8.0), skipped)
+    changes = replace_linears(subject, linears, build, bits=stored_bits)
+    return Outcome(changes, skipped, nominal_bits=8.0)

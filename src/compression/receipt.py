@@ -1,9 +1,8 @@
 """The receipt: what a compression really did, measured on the model and not promised."""
 
-import hashlib
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,8 +18,10 @@ class Change:
         kind: What it was ("Linear").
         elements: Weights in it.
         bits: Stored bits per weight, scales and zero points included.
-        relative_error: ||W - W'||_F / ||W||_F of the weights; 0 for a lossless change.
+        relative_error: ||W - W'||_F / ||W||_F of the weights; 0 for a lossless change, NaN where
+            the new weights cannot be had.
         norm: ||W||_F, so that errors of several modules can be added up.
+        sparsity: Share of the weights that are exactly 0 afterwards.
         untied_from: Name of the module whose weight it shared before, empty if none.
     """
 
@@ -30,42 +31,91 @@ class Change:
     bits: float
     relative_error: float
     norm: float
+    sparsity: float = 0.0
     untied_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """All changes of one compression, with sizes and hashes before and after.
+class Step:
+    """What one method of a stack did; errors are against the weights that it was given.
 
     Attributes:
+        step: Its name in the stack.
         method: Kind of the method.
         settings: Its settings.
         changes: One entry a changed module.
         skipped: Modules left alone -> why.
+        details: Facts that only this method has.
+        relative_error: Over all changed weights together.
+        sparsity: Share of exact zeros among the changed weights afterwards.
+        nominal_bits: Bits per weight as the method calls itself, where it says.
+        memory_bytes_after: Bytes of all tensors afterwards.
+        hash_before: Of the model that it was given.
+        hash_after: Of the model that it left.
+        seconds: Time it took.
+    """
+
+    step: str
+    method: str
+    settings: dict[str, Any]
+    changes: tuple[Change, ...]
+    skipped: dict[str, str]
+    details: dict[str, Any]
+    relative_error: float
+    sparsity: float
+    nominal_bits: float | None
+    memory_bytes_after: int
+    hash_before: str
+    hash_after: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """All that one compression did, with sizes and hashes before and after.
+
+    Attributes:
+        method: Kind of the method; of a stack "prune+uniform".
+        settings: Its settings; of a stack those of each step, and their order.
+        changes: One entry a changed module, errors against the original weights.
+        skipped: Modules left alone -> why.
+        details: Facts that only this method has; of a stack by step.
         elements: Weights and buffers of the whole model before.
         elements_changed: Weights in changed modules.
-        memory_bytes_before: Bytes of all parameters and buffers, shared storage counted once.
+        memory_bytes_before: Bytes of all tensors, shared storage counted once.
         memory_bytes_after: The same after.
+        disk_bytes: Size of the compressed model's state, really saved as safetensors.
         mean_bits: Stored bits over all elements: 8 * memory_bytes_after / elements.
-        relative_error: Over all changed weights together (root of summed squares).
+        stored_bits: Stored bits per weight over the changed weights; None where there are none.
+        nominal_bits: Bits per weight as the (last) method calls itself, where it says.
+        sparsity: Share of exact zeros among the changed weights.
+        relative_error: Over all changed weights together (root of summed squares); NaN where they
+            cannot be compared, as those of another model.
         hash_before: sha256 over names, dtypes and values of all tensors.
         hash_after: The same after.
-        seconds: Time the transform took.
+        seconds: Time the transforms took.
+        steps: Of a stack one entry a step; empty for a single method.
     """
 
     method: str
     settings: dict[str, Any]
     changes: tuple[Change, ...]
     skipped: dict[str, str]
+    details: dict[str, Any]
     elements: int
     elements_changed: int
     memory_bytes_before: int
     memory_bytes_after: int
+    disk_bytes: int
     mean_bits: float
+    stored_bits: float | None
+    nominal_bits: float | None
+    sparsity: float
     relative_error: float
     hash_before: str
     hash_after: str
     seconds: float
+    steps: tuple[Step, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -73,65 +123,50 @@ class Receipt:
         return self.hash_before != self.hash_after
 
 
-def measure(
-    model: "torch.nn.Module",
-    settings: Any,
-    transform: Callable[[], tuple[tuple[Change, ...], dict[str, str]]],
-) -> Receipt:
-    """Run a transform and measure the model before and after it.
+def describe_change(
+    module: str,
+    kind: str,
+    before: "torch.Tensor",
+    after: "torch.Tensor | None",
+    bits: float,
+    untied_from: str = "",
+) -> Change:
+    """Measure one module's change.
 
     Args:
-        model: The model the transform changes in place.
-        settings: The method's settings dataclass (has `kind`).
-        transform: Does the work, returns the changes and what was skipped.
+        module: Its dotted name.
+        kind: What it was.
+        before: The weight as it was, any shape and dtype.
+        after: The weight that the new module stands for, in the same shape; None where it cannot
+            be had.
+        bits: Stored bits per weight, scales and zero points included.
+        untied_from: Name of the module whose weight it shared before, empty if none.
     """
-    before, bytes_before = digest(model), memory_bytes(model)
-    elements = sum(tensor.numel() for _, tensor in unique_tensors(model))
-    started = time.perf_counter()
-    changes, skipped = transform()
-    seconds = time.perf_counter() - started
-    bytes_after = memory_bytes(model)
+    # Doubles: an fp32 norm of a large matrix rounds away what a lossless change must not have.
+    old = before.detach().double()
+    norm = float(old.norm())
+    error, sparsity = math.nan, math.nan
+    if after is not None:
+        new = after.detach().to(old.device).double()
+        difference = float((old - new).norm())
+        error = difference / norm if norm else difference
+        sparsity = 1 - int(new.count_nonzero()) / max(new.numel(), 1)
+    return Change(module, kind, before.numel(), bits, error, norm, sparsity, untied_from)
+
+
+def total_error(changes: Sequence[Change]) -> float:
+    """Give the relative error over the weights of several modules together.
+
+    Returns:
+        sqrt(sum ||W - W'||^2 / sum ||W||^2); 0 where nothing changed, NaN where one is unknown.
+    """
     total = sum(change.norm**2 for change in changes)
     squares = sum((change.relative_error * change.norm) ** 2 for change in changes)
-    return Receipt(
-        method=settings.kind,
-        settings=asdict(settings),
-        changes=changes,
-        skipped=skipped,
-        elements=elements,
-        elements_changed=sum(change.elements for change in changes),
-        memory_bytes_before=bytes_before,
-        memory_bytes_after=bytes_after,
-        mean_bits=8 * bytes_after / elements,
-        relative_error=(squares / total) ** 0.5 if total else 0.0,
-        hash_before=before,
-        hash_after=digest(model),
-        seconds=seconds,
-    )
+    return math.sqrt(squares / total) if total else 0.0
 
 
-def unique_tensors(model: "torch.nn.Module") -> "Iterator[tuple[str, torch.Tensor]]":
-    """Give every parameter and buffer once, also where two names share one storage."""
-    seen: set[int] = set()
-    for source in (model.named_parameters, model.named_buffers):
-        for name, tensor in source():
-            if tensor.data_ptr() not in seen or tensor.numel() == 0:
-                seen.add(tensor.data_ptr())
-                yield name, tensor
-
-
-def memory_bytes(model: "torch.nn.Module") -> int:
-    """Bytes of all parameters and buffers, shared storage counted once."""
-    return sum(tensor.numel() * tensor.element_size() for _, tensor in unique_tensors(model))
-
-
-def digest(model: "torch.nn.Module") -> str:
-    """Hash names, dtypes, shapes and values of all parameters and buffers."""
-    import torch
-
-    total = hashlib.sha256()
-    for name, tensor in unique_tensors(model):
-        total.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        total.update(flat.view(torch.uint8).numpy().data)
-    return total.hexdigest()
+def mean_over_weights(changes: Sequence[Change], name: str) -> float | None:
+    """Average `bits` or `sparsity` of several modules over their weights; None without any."""
+    elements = sum(change.elements for change in changes)
+    weighted = sum(getattr(change, name) * change.elements for change in changes)
+    return weighted / elements if elements else None

@@ -4,13 +4,19 @@ A method is one module of this package: a settings dataclass and a transform reg
 Modules keep torch out of their top level, so that composing a config and `--help` stay fast.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from src.compression.receipt import Change, Receipt, measure
+from src.compression.receipt import Change, Receipt, Step, mean_over_weights, total_error
+from src.compression.stack import plain_settings, steps_of
 from src.errors import InputError
 from src.models.subject import Subject
+
+if TYPE_CHECKING:
+    from src.compression.calibration import Calibration
+    from src.compression.originals import Originals
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +26,57 @@ class Outcome:
     Attributes:
         changes: One entry a module that was changed.
         skipped: Modules left alone that a reader might expect to be changed -> why.
+        details: Facts that only this method has, as plain data; they are part of the receipt.
+        nominal_bits: Bits per weight as the method calls itself, where it says.
     """
 
     changes: tuple[Change, ...]
     skipped: dict[str, str]
+    details: dict[str, Any] = field(default_factory=dict)
+    nominal_bits: float | None = None
 
 
-Transform = Callable[[Subject, Any], Outcome]
-METHODS: dict[str, tuple[type[Any], Transform]] = {}
-"""Kind -> (settings dataclass, transform)."""
+Transform = Callable[..., Outcome]
+"""(subject, settings) or, of a calibrated method, (subject, settings, calibration) -> outcome.
+
+It changes `subject.model` in place, or assigns a new model (and `text`, `source`) to the subject.
+"""
+AnyTransform = TypeVar("AnyTransform", bound=Transform)
 
 
-def compression(kind: str, settings: type[Any]) -> Callable[[Transform], Transform]:
+class Method(NamedTuple):
+    """A registered method.
+
+    Attributes:
+        settings: Its settings dataclass.
+        transform: What it does.
+        calibrated: Whether the transform takes a calibration as its third argument.
+        may_change_nothing: Whether a model that comes out as it went in is what was asked for.
+    """
+
+    settings: type[Any]
+    transform: Transform
+    calibrated: bool
+    may_change_nothing: bool
+
+
+METHODS: dict[str, Method] = {}
+"""Kind -> method."""
+
+
+def compression(
+    kind: str, settings: type[Any], calibrated: bool = False, may_change_nothing: bool = False
+) -> Callable[[AnyTransform], AnyTransform]:
     """Register a transform under `kind` with its settings dataclass.
 
     The settings class becomes the schema of `conf/compression/<kind>.yaml`.
+
+    Args:
+        kind: Name of the method.
+        settings: Its settings; fields `kind` and `name` are required.
+        calibrated: The transform takes a calibration as its third argument; its settings have a
+            field `calibration`.
+        may_change_nothing: Leaving every weight as it is is no mistake for this method.
 
     Raises:
         ValueError: Another method has this name already.
@@ -42,40 +84,123 @@ def compression(kind: str, settings: type[Any]) -> Callable[[Transform], Transfo
     if kind in METHODS:
         raise ValueError(f"two compression methods are called {kind!r}")
 
-    def register(transform: Transform) -> Transform:
-        METHODS[kind] = (settings, transform)
+    def register(transform: AnyTransform) -> AnyTransform:
+        METHODS[kind] = Method(settings, transform, calibrated, may_change_nothing)
         return transform
 
     return register
 
 
-def compress(subject: Subject, settings: Any) -> Receipt:
-    """Make a subject smaller, in place, and write down what was done.
+def compress(
+    subject: Subject,
+    settings: Any,
+    calibration: "Calibration | Mapping[str, Calibration] | None" = None,
+) -> Receipt:
+    """Make a subject smaller and write down what was done.
 
     Args:
-        subject: The loaded subject; its model is changed.
-        settings: The settings object of one method (its `kind` names the method).
+        subject: The loaded subject; its model is changed, or another one put into its place.
+        settings: The settings object of one method (its `kind` names the method), or a stack.
+        calibration: What calibrated methods let the model read; of a stack by name of the step.
 
     Returns:
         The receipt.
 
     Raises:
-        InputError: The method changed nothing, so its cell would measure the original.
-        Unsupported: The method cannot be applied to this model or on this device.
+        InputError: A step changed nothing, so it would be named for what it did not do.
+        Unsupported: A method cannot be applied to this model or on this device.
     """
-    _, transform = METHODS[settings.kind]
-    receipt = measure(subject.model, settings, lambda: _outcome(transform, subject, settings))
-    if settings.kind != "none" and not receipt.changed:
+    from src.compression.originals import Originals
+    from src.compression.storage import digest, disk_bytes, memory_bytes, tensors
+
+    steps = steps_of(settings)
+    elements = sum(tensor.numel() for _, tensor in tensors(subject.model))
+    bytes_before = memory_bytes(subject.model)
+    originals = Originals(subject.model) if len(steps) > 1 else None
+    done: list[Step] = []
+    for name, step in steps.items():
+        own = calibration.get(name) if isinstance(calibration, Mapping) else calibration
+        before = done[-1].hash_after if done else digest(subject.model)
+        done.append(_apply(subject, name, step, own, before))
+        if originals is not None:
+            originals.follow(subject.model)
+    changes, skipped, error = _totals(done, originals)
+    bytes_after = memory_bytes(subject.model)
+    stacked = len(done) > 1
+    return Receipt(
+        method="+".join(step.method for step in done),
+        settings=plain_settings(settings),
+        changes=changes,
+        skipped=skipped,
+        details={step.step: step.details for step in done} if stacked else done[0].details,
+        elements=elements,
+        elements_changed=sum(change.elements for change in changes),
+        memory_bytes_before=bytes_before,
+        memory_bytes_after=bytes_after,
+        disk_bytes=disk_bytes(subject.model),
+        mean_bits=8 * bytes_after / elements,
+        stored_bits=mean_over_weights(changes, "bits"),
+        nominal_bits=next((s.nominal_bits for s in reversed(done) if s.nominal_bits), None),
+        sparsity=mean_over_weights(changes, "sparsity") or 0.0,
+        relative_error=error,
+        hash_before=done[0].hash_before,
+        hash_after=done[-1].hash_after,
+        seconds=sum(step.seconds for step in done),
+        steps=tuple(done) if stacked else (),
+    )
+
+
+def _apply(
+    subject: Subject, name: str, settings: Any, calibration: "Calibration | None", before: str
+) -> Step:
+    from src.compression.storage import digest, memory_bytes
+
+    method = METHODS[settings.kind]
+    if method.calibrated and calibration is None:
+        raise InputError(f"compression={settings.kind} needs a calibration text, and has none.")
+    arguments = (calibration,) if method.calibrated else ()
+    started = time.perf_counter()
+    outcome = method.transform(subject, settings, *arguments)
+    seconds = time.perf_counter() - started
+    after = digest(subject.model)
+    if after == before and not method.may_change_nothing:
         raise InputError(
-            f"compression={settings.kind} changed no weight of {subject.source.id}, so the cell "
-            "would measure the uncompressed model. "
-            + "; ".join(f"{name}: {why}" for name, why in receipt.skipped.items())
+            f"compression={settings.name} changed no weight of {subject.source.id}, so the cell "
+            "would measure the model without it. "
+            + "; ".join(f"{module}: {why}" for module, why in outcome.skipped.items())
         )
-    return receipt
+    # A method that puts another model into the place of this one has nothing to compare.
+    replaced = after != before and not outcome.changes
+    return Step(
+        step=name,
+        method=settings.kind,
+        settings=asdict(settings),
+        changes=outcome.changes,
+        skipped=outcome.skipped,
+        details=outcome.details,
+        relative_error=float("nan") if replaced else total_error(outcome.changes),
+        sparsity=mean_over_weights(outcome.changes, "sparsity") or 0.0,
+        nominal_bits=outcome.nominal_bits,
+        memory_bytes_after=memory_bytes(subject.model),
+        hash_before=before,
+        hash_after=after,
+        seconds=seconds,
+    )
 
 
-def _outcome(
-    transform: Transform, subject: Subject, settings: Any
-) -> tuple[tuple[Change, ...], dict[str, str]]:
-    outcome = transform(subject, settings)
-    return outcome.changes, outcome.skipped
+def _totals(
+    steps: list[Step], originals: "Originals | None"
+) -> tuple[tuple[Change, ...], dict[str, str], float]:
+    """Give changes against the original weights, what no step changed, and the total error."""
+    if originals is None:
+        return steps[0].changes, steps[0].skipped, steps[0].relative_error
+    changes = originals.changes(steps)
+    changed = {change.module for step in steps for change in step.changes}
+    skipped = {
+        module: f"{step.step}: {why}"
+        for step in steps
+        for module, why in step.skipped.items()
+        if module not in changed
+    }
+    replaced = any(step.relative_error != step.relative_error for step in steps)
+    return changes, skipped, float("nan") if replaced else total_error(changes)

@@ -11,7 +11,7 @@ from src.tracking.fingerprint import difference, flatten
 from src.tracking.keys import HEADLINES
 from src.tracking.read import STATUS, Cell, read_cell
 
-FIRST = ("size", "step", "bits", "mode", "id", "revision")
+FIRST = ("size", "step", "weight_bits", "activation_bits", "bits", "mode", "id", "revision")
 """Settings that tell best what differs between two models or compressions of one name."""
 CATEGORIES = ("gender", "race", "religion")
 OVERALL = "overall"
@@ -84,10 +84,10 @@ def twin(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
     Returns:
         None where there is none, or where `cell` itself is not compressed.
     """
-    if _part(cell, "compression").get("name", "none") == "none":
+    if _name(cell, "compression") in ("none", "?"):
         return None
     for other in cells:
-        uncompressed = _part(other, "compression").get("name") == "none"
+        uncompressed = _name(other, "compression") == "none"
         if uncompressed and other.state == "done" and _measured(other) == _measured(cell):
             return other
     return None
@@ -127,7 +127,7 @@ def _shown(known: list[str], overall: bool) -> list[str]:
 def _named(
     cells: Sequence[Cell], indices: Iterable[int], part: str, within: Callable[[int], str]
 ) -> list[str]:
-    names = [str(_part(cell, part).get("name", "?")) for cell in cells]
+    names = [_name(cell, part) for cell in cells]
     settings = [flatten(_part(cell, part)) for cell in cells]
     told = _told_apart(settings, [f"{within(index)} {names[index]}" for index in indices])
     return [f"{name} {more}".rstrip() for name, more in zip(names, told, strict=True)]
@@ -149,7 +149,9 @@ def _told_apart(settings: Sequence[Mapping[str, Any]], groups: Sequence[str]) ->
 
 
 def _rank(key: str) -> tuple[bool, int, str]:
-    return not changes_numbers(key), FIRST.index(key) if key in FIRST else len(FIRST), key
+    # A step of a stack has its settings below its name.
+    own = key.rpartition(".")[2]
+    return not changes_numbers(key), FIRST.index(own) if own in FIRST else len(FIRST), key
 
 
 def _measured(cell: Cell) -> dict[str, Any]:
@@ -161,12 +163,22 @@ def _measured(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _name(cell: Cell, part: str) -> str:
+    """Name the model or compression of a cell; a stack by its steps, "prune+uniform"."""
+    settings = _part(cell, part)
+    if "name" in settings:
+        return str(settings["name"])
+    steps = [step for step in settings.values() if isinstance(step, dict)]
+    return "+".join(str(step.get("name", "?")) for step in steps) or "?"
+
+
 def _part(cell: Cell, name: str) -> dict[str, Any]:
     part = cell.config.get(name)
     return part if isinstance(part, dict) else {}
 
 
 def _order(cell: Cell) -> tuple[str, bool, str, str]:
-    model = str(_part(cell, "model").get("name", "~"))
-    compression = str(_part(cell, "compression").get("name", "~"))
+    model, compression = (
+        name.replace("?", "~") for name in (_name(cell, "model"), _name(cell, "compression"))
+    )
     return model, compression != "none", compression, str(cell.directory)

@@ -14,8 +14,8 @@ from src.compression.layers.half_weight import HalfWeightLinear
 from src.compression.layers.layout import BatchLayout
 from src.compression.none import NoneConfig
 from src.compression.ptq import PtqConfig
-from src.compression.receipt import memory_bytes
 from src.compression.registry import compress
+from src.compression.storage import memory_bytes
 from src.errors import InputError, Unsupported
 from src.scoring.scorer import load_scorers
 from tests.checkpoints import CAUSAL, MASKED

@@ -17,20 +17,20 @@ SMALLEST_SCALE = 6.1e-5
 """torch raises smaller activation scales to this."""
 
 
-def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, float]:
+def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Quantize a weight to int8 as torch's MinMaxObserver does: per tensor, symmetric.
 
     Args:
         weight: Any shape, any float dtype.
 
     Returns:
-        The int8 values in the same shape, and their scale: max|W| / 127.5.
+        The int8 values in the same shape, and their fp32 scale, of no dimension: max|W| / 127.5.
     """
     # The observer includes zero in the range and keeps the scale above the fp32 epsilon.
     largest = weight.float().abs().max()
     scale = (largest / 127.5).clamp(min=torch.finfo(torch.float32).eps)
     values = torch.round(weight.float() * (1.0 / scale)).clamp(-128, 127).to(torch.int8)
-    return values, float(scale)
+    return values, scale
 
 
 def activation_range(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,6 +69,7 @@ class DynamicInt8Linear(nn.Module):
 
     Attributes:
         weight: int8, shape (out_features, in_features).
+        scale: fp32, no dimension.
         bias: fp32, shape (out_features,), or None.
     """
 
@@ -76,6 +77,7 @@ class DynamicInt8Linear(nn.Module):
     """Tells the engine that only some rows of the output can be asked for (see `forward`)."""
 
     weight: torch.Tensor
+    scale: torch.Tensor
     bias: torch.Tensor | None
 
     def __init__(
@@ -83,9 +85,10 @@ class DynamicInt8Linear(nn.Module):
     ) -> None:
         """Quantize `weight`, shape (out_features, in_features)."""
         super().__init__()
-        values, self.scale = quantize_weight(weight)
+        values, scale = quantize_weight(weight)
         self.out_features, self.in_features = values.shape
         self.register_buffer("weight", values)
+        self.register_buffer("scale", scale)
         self.register_buffer("bias", None if bias is None else bias.detach().float())
         self.layout = layout
 
@@ -129,6 +132,10 @@ class DynamicInt8Linear(nn.Module):
             out = product.double().mul_(rescale.double()).add_(self.bias).float()
         out = out if rows is not None else out.reshape(*x.shape[:-1], self.out_features)
         return out.to(x.dtype)
+
+    def dense_weight(self) -> torch.Tensor:
+        """Give the weight that the layer stands for, fp32, (out_features, in_features)."""
+        return self.weight.float() * self.scale
 
     def extra_repr(self) -> str:
         """Describe the layer as nn.Linear does."""

@@ -36,3 +36,7 @@ class HalfWeightLinear(nn.Module):
             (..., out_features), the dtype of `x`, computed in fp32.
         """
         return functional.linear(x.float(), self.weight.float(), self.bias).to(x.dtype)
+
+    def dense_weight(self) -> torch.Tensor:
+        """Give the weight that the layer stands for, fp32, (out_features, in_features)."""
+        return self.weight.float()

@@ -1,0 +1,60 @@
+"""Several methods applied one after the other: `compression=[prune,uniform]`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any
+
+
+@dataclass
+class StackConfig:
+    """The steps of a stack.
+
+    Attributes:
+        steps: Name of the step -> settings of its method, in the order in which they are applied.
+    """
+
+    steps: dict[str, Any]
+    kind: str = "stack"
+
+    @property
+    def name(self) -> str:
+        """What the cell is called: "prune+uniform"."""
+        return "+".join(step.name for step in self.steps.values())
+
+
+def steps_of(settings: Any) -> dict[str, Any]:
+    """Give the methods of a compression in their order: name of the step -> settings.
+
+    Args:
+        settings: A stack, or the settings of a single method, which then is its only step.
+    """
+    return settings.steps if isinstance(settings, StackConfig) else {settings.kind: settings}
+
+
+def kinds_of(settings: Any) -> set[str]:
+    """Name all methods that a compression uses, those within a method's settings included."""
+    return {kind for step in steps_of(settings).values() for kind in _kinds(step)}
+
+
+def plain_settings(settings: Any) -> dict[str, Any]:
+    """Give the settings of a compression as plain data; a stack says the order of its steps."""
+    if not isinstance(settings, StackConfig):
+        return asdict(settings)
+    # A mapping's order is no part of a fingerprint.
+    return {
+        "kind": settings.kind,
+        "name": settings.name,
+        "order": list(settings.steps),
+        **{name: asdict(step) for name, step in settings.steps.items()},
+    }
+
+
+def _kinds(settings: Any) -> Iterator[str]:
+    if isinstance(settings, Mapping):
+        for value in settings.values():
+            yield from _kinds(value)
+    elif is_dataclass(settings):
+        if isinstance(kind := getattr(settings, "kind", None), str):
+            yield kind
+        for field in fields(settings):
+            yield from _kinds(getattr(settings, field.name))

@@ -1,0 +1,190 @@
+"""Receipts say what was done: sizes as saved, errors against the original, each step of a stack."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from src.compression import storage
+from src.compression.fp16 import Fp16Config
+from src.compression.linears import dense_weight
+from src.compression.none import NoneConfig
+from src.compression.ptq import PtqConfig
+from src.compression.receipt import describe_change
+from src.compression.registry import METHODS, Outcome, compress, compression
+from src.compression.stack import StackConfig, kinds_of, plain_settings
+from src.errors import InputError
+from src.tracking.plain import plain
+
+
+@pytest.fixture
+def method():
+    """Register methods for one test."""
+    before = set(METHODS)
+
+    def add(kind, transform, **options):
+        compression(kind, Settings, **options)(transform)
+        return Settings(kind, kind)
+
+    yield add
+    for kind in set(METHODS) - before:
+        del METHODS[kind]
+
+
+@dataclass
+class Settings:
+    """Of a method that is made up for a test."""
+
+    kind: str
+    name: str
+
+
+def zero_small(subject, settings):
+    """Prune half of every linear layer of the blocks in place, by hand."""
+    changes = []
+    for name, module in subject.model.named_modules():
+        if type(module) is nn.Linear and "layer." in name:
+            before = module.weight.detach().clone()
+            flat = module.weight.data.view(-1)
+            flat[flat.abs().argsort()[: flat.numel() // 2]] = 0
+            changes.append(describe_change(name, "Linear", before, module.weight, bits=32.0))
+    return Outcome(tuple(changes), {}, {"half": True})
+
+
+def first_layer_out(subject, settings):
+    """Remove the first block: the ones behind it have other names then."""
+    del subject.model.bert.encoder.layer[0]
+    return Outcome((), {})
+
+
+def test_a_change_by_hand():
+    before, after = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), torch.tensor([[3.0, 0.0], [1.0, 2.0]])
+    change = describe_change("m", "Linear", before, after, bits=4.5)
+    assert change.norm == 5
+    assert change.relative_error == pytest.approx(5**0.5 / 5)
+    assert (change.elements, change.bits, change.sparsity) == (4, 4.5, 0.25)
+    assert math.isnan(describe_change("m", "Linear", before, None, bits=4).relative_error)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_disk_bytes_are_those_of_a_saved_file(name, load, tmp_path, monkeypatch):
+    subject = load(name)
+    subject.model.save_pretrained(tmp_path)
+    saved = (tmp_path / "model.safetensors").stat().st_size
+    receipt = compress(subject, NoneConfig())
+    assert receipt.disk_bytes == pytest.approx(saved, rel=0.02)  # the names in the header differ
+    values = sum(t.numel() * t.element_size() for t in subject.model.parameters())
+    assert receipt.disk_bytes > values
+    monkeypatch.setattr(storage, "SHARD_BYTES", 5000)
+    assert storage.disk_bytes(subject.model) == pytest.approx(saved, rel=0.1)
+
+
+def test_a_full_disk_is_named(load, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(InputError, match="TMPDIR"):
+        compress(load("bert"), NoneConfig())
+
+
+def test_what_a_receipt_claims_is_in_the_file(load):
+    subject = load("bert")
+    receipt = compress(subject, PtqConfig())
+    claimed = sum(change.elements * change.bits / 8 for change in receipt.changes)
+    replaced = sum(change.elements * 4 for change in receipt.changes if not change.untied_from)
+    expected = receipt.memory_bytes_before - replaced + claimed
+    assert receipt.memory_bytes_after == pytest.approx(expected, abs=1e-6)
+    header = receipt.disk_bytes - receipt.memory_bytes_after  # and a buffer that is not saved
+    assert abs(header) < 200 * len(list(storage.tensors(subject.model)))
+    assert receipt.nominal_bits == 8
+    assert 8 < receipt.stored_bits < 8.1  # a scale of 32 bits a layer
+    assert receipt.steps == ()
+
+
+def test_a_stack_shows_each_step_and_the_error_against_the_original(load, method):
+    subject, untouched = load("bert"), load("bert")
+    steps = {"half": method("half", zero_small), "ptq": PtqConfig()}
+    receipt = compress(subject, StackConfig(steps))
+    assert [step.step for step in receipt.steps] == ["half", "ptq"]
+    first, second = receipt.steps
+    assert first.hash_before == receipt.hash_before
+    assert first.hash_after == second.hash_before != second.hash_after == receipt.hash_after
+    assert first.sparsity == pytest.approx(0.5, abs=0.01)
+    assert receipt.method == "half+ptq"
+    assert receipt.details == {"half": {"half": True}, "ptq": {}}
+    assert {change.module for change in receipt.changes} == {c.module for c in second.changes}
+    assert receipt.changes[-1].untied_from or receipt.changes[-2].untied_from
+    for change in receipt.changes:
+        old = dense_weight(untouched.model.get_submodule(change.module)).double()
+        new = dense_weight(subject.model.get_submodule(change.module)).double()
+        error = float((old - new).norm() / old.norm())
+        assert change.relative_error == pytest.approx(error, rel=1e-6)
+    norms = {change.module: change.norm for change in receipt.changes}
+    squares = sum((c.relative_error * norms[c.module]) ** 2 for c in receipt.changes)
+    total = math.sqrt(squares / sum(norm**2 for norm in norms.values()))
+    assert receipt.relative_error == pytest.approx(total)
+    assert receipt.relative_error > second.relative_error
+    plain(receipt)
+
+
+def test_modules_are_followed_through_steps_that_rename_them(load, method):
+    subject, untouched = load("bert"), load("bert")
+    drop = method("drop", first_layer_out)
+    receipt = compress(subject, StackConfig({"drop": drop, "ptq": PtqConfig()}))
+    changes = {change.module: change for change in receipt.changes}
+    gone = changes["bert.encoder.layer.0.output.dense"]
+    assert (gone.relative_error, gone.bits, gone.sparsity) == (1, 0, 1)
+    kept = changes["bert.encoder.layer.1.output.dense"]
+    old = dense_weight(untouched.model.bert.encoder.layer[1].output.dense).double()
+    new = dense_weight(subject.model.bert.encoder.layer[0].output.dense).double()
+    assert kept.relative_error == pytest.approx(float((old - new).norm() / old.norm()))
+    assert kept.relative_error < 0.1
+
+
+def test_a_model_that_is_replaced_has_no_error_to_tell(load, method):
+    def swap(subject, settings):
+        subject.model = load("distilbert").model
+        return Outcome((), {}, {"student": "distilbert"})
+
+    receipt = compress(load("bert"), method("swap", swap))
+    assert receipt.changed
+    assert math.isnan(receipt.relative_error)
+    assert receipt.memory_bytes_after < receipt.memory_bytes_before
+    assert plain(receipt)["relative_error"] is None
+
+
+def test_a_step_that_changes_nothing_is_an_error(load, method):
+    idle = method("idle", lambda *_: Outcome((), {"all": "no reason"}))
+    with pytest.raises(InputError, match="compression=idle changed no weight"):
+        compress(load("bert"), StackConfig({"ptq": PtqConfig(), "idle": idle}))
+    with pytest.raises(InputError, match=r"changed no weight.*compressed already"):
+        compress(load("bert"), StackConfig({"fp16": Fp16Config(), "ptq": PtqConfig()}))
+
+
+def test_calibrated_methods_get_their_own_calibration(load, method):
+    seen = []
+
+    def look(subject, settings, calibration):
+        seen.append(calibration)
+        return Outcome((), {})
+
+    look_ = method("look", look, calibrated=True, may_change_nothing=True)
+    with pytest.raises(InputError, match="needs a calibration text"):
+        compress(load("bert"), look_)
+    compress(load("bert"), look_, "text")
+    compress(load("bert"), StackConfig({"ptq": PtqConfig(), "look": look_}), {"look": "other"})
+    assert seen == ["text", "other"]
+
+
+def test_settings_of_a_stack_say_their_order():
+    steps = {"fp16": Fp16Config(), "ptq": PtqConfig()}
+    one, other = (
+        plain_settings(StackConfig(dict(order)))
+        for order in (steps.items(), [*steps.items()][::-1])
+    )
+    assert one["ptq"] == other["ptq"]
+    assert one["order"] == other["order"][::-1] == ["fp16", "ptq"]
+    assert kinds_of(StackConfig(steps)) == {"fp16", "ptq"}
