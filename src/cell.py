@@ -28,9 +28,12 @@ from src.models.subject import Source, Subject
 from src.processes import from_first, together
 from src.schema import Config
 from src.scoring.scorer import SCORERS, load_scorers
+from src.statistics.cell import cell_estimands, with_intervals
+from src.statistics.refresh import made_with, refresh
 from src.system.environment import environment
 from src.system.meter import Meter
 from src.tracking.fingerprint import code_digest, fingerprint
+from src.tracking.read import INTERVALS
 from src.tracking.records import CellRecords
 from src.tracking.tracker import NoTracker, Tracker, build_tracker
 
@@ -82,6 +85,7 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
         why = from_first(lambda: _why_run(config, prepared, records))
         if why is None:
             log.info("finished before with the same settings: %s", directory)
+            from_first(lambda: _refresh(config, prepared, records))
             state = "skipped"
             return state
         log.info("running %s (%s)", directory, why)
@@ -111,6 +115,13 @@ def _why_run(config: Config, prepared: Prepared, records: CellRecords) -> str | 
     """Say why the cell has to be run; None where it need not be."""
     why = records.unfinished_because(fingerprint(prepared.parts), prepared.parts)
     return why if config.resume else why or "resume=false"
+
+
+def _refresh(config: Config, prepared: Prepared, records: CellRecords) -> None:
+    """Make the intervals of a finished cell anew where the settings ask for other ones."""
+    benchmarks = {name: question.benchmark for name, question in prepared.questions.items()}
+    if refresh(records, benchmarks, config.statistics):
+        log.info("its intervals were made anew with the settings of `statistics`")
 
 
 def _begin(
@@ -269,7 +280,10 @@ def _record(
         ],
         ignore_index=True,
     )
+    benchmarks = {name: question.benchmark for name, question in prepared.questions.items()}
+    metrics = with_intervals(metrics, cell_estimands(benchmarks, items), config.statistics)
     records.write_metrics(metrics)
+    records.write_json(INTERVALS, made_with(config.statistics))
     records.write_items(items)
     records.write_json("receipt.json", receipt)
     records.write_json("system.json", system)

@@ -21,6 +21,7 @@ from src.errors import InputError
 from src.models.config import ModelConfig, PythiaConfig
 from src.modules import import_modules
 from src.scoring.config import ScorerConfig
+from src.statistics.config import StatisticsConfig
 from src.system.config import DebugConfig, SystemConfig
 from src.tracking.config import NoTrackerConfig, WandbConfig
 
@@ -45,6 +46,9 @@ class Config:
     data: DataConfig = field(default=MISSING, metadata=help_("where benchmark files come from"))
     system: SystemConfig = field(
         default=MISSING, metadata=help_("device, threads, batch budget, progress")
+    )
+    statistics: StatisticsConfig = field(
+        default_factory=StatisticsConfig, metadata=help_("intervals and tests; runs no model again")
     )
     debug: DebugConfig = field(
         default_factory=DebugConfig, metadata=help_("short-cuts for trying things out")
@@ -81,6 +85,7 @@ def register() -> None:
         "tracker": TRACKERS,
         "data": {"data": DataConfig},
         "system": {"system": SystemConfig},
+        "statistics": {"statistics": StatisticsConfig},
     }
     for group, schemas in groups.items():
         for name, schema in schemas.items():

@@ -157,3 +157,27 @@ def test_items_are_limited_by_category():
     assert [len(part) for part in (short.x, short.y, short.a, short.b)] == [1, 1, 1, 1]
     with pytest.raises(InputError, match="no items"):
         limited([], None)
+
+
+def test_other_statistics_run_no_model_again(config, tmp_path, monkeypatch):
+    """Intervals are made anew from the items; values stay, to the last digit."""
+    assert run(config(), tmp_path) == "done"
+    before = json.loads((tmp_path / "metrics.json").read_text())
+    monkeypatch.setattr(cell, "load_subject", lambda *_: 1 / 0)
+    assert run(config(), tmp_path) == "skipped"
+    assert json.loads((tmp_path / "metrics.json").read_text()) == before
+    assert run(config("statistics.level=0.8"), tmp_path) == "skipped"
+    after = json.loads((tmp_path / "metrics.json").read_text())
+    assert json.loads((tmp_path / "statistics.json").read_text())["settings"]["level"] == 0.8
+    assert [row | {"ci_low": 0, "ci_high": 0} for row in after] == [
+        row | {"ci_low": 0, "ci_high": 0} for row in before
+    ]
+    widths = [
+        (old["ci_high"] - old["ci_low"], new["ci_high"] - new["ci_low"])
+        for old, new in zip(before, after, strict=True)
+        if old["ci_low"] is not None
+    ]
+    assert widths
+    assert all(new < old for old, new in widths if old)
+    assert run(config(), tmp_path) == "skipped"
+    assert json.loads((tmp_path / "metrics.json").read_text()) == before

@@ -156,6 +156,13 @@ def test_every_setting_that_names_no_sweep_changes_no_fingerprint(tmp_path):
         "resume": "false",
         "sweep": "another",
         "tracker.kind": "none",
+        "statistics.level": "0.9",
+        "statistics.resamples": "200",
+        "statistics.seed": "1",
+        "statistics.alpha": "0.1",
+        "statistics.power": "0.9",
+        "statistics.margin": "2",
+        "statistics.margin_sd": "0.2",
     }
     base = ["benchmark=sample", "tracker=none"]
     settings = flatten(OmegaConf.to_container(compose("config", overrides=base)))

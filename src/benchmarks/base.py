@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from src.benchmarks.items import Item
+from src.statistics.estimand import Estimand
 
 Scores = Mapping[str, float | npt.NDArray[np.floating]]
 """A scorer's answer for one item: score column -> value; SEAT: sentence -> embedding.
@@ -43,8 +44,11 @@ class Metric:
         ideal: The unbiased value (50, 0), or None where the metric has no ideal.
         kind: "bias", "lm" or "count": the first part of the W&B key.
         reason: Why `value` is NaN; empty otherwise.
-        ci_low: Lower end of the interval; None where none was computed.
+        ci_low: Lower end of the interval; None where there is none.
         ci_high: Upper end.
+        ci_method: How the interval was made; "none: ..." with the reason where there is none.
+        mde: Minimum detectable effect: the least difference from a fixed value (the ideal) that
+            so many items find with the power set in the config; None where unknown.
     """
 
     category: str
@@ -57,6 +61,8 @@ class Metric:
     reason: str = ""
     ci_low: float | None = None
     ci_high: float | None = None
+    ci_method: str = ""
+    mde: float | None = None
 
 
 class Benchmark(Protocol):
@@ -85,6 +91,16 @@ class Benchmark(Protocol):
 
     def metrics(self, table: pd.DataFrame) -> list[Metric]:
         """Compute every metric from the item table alone (so it can be redone from disk)."""
+        ...
+
+    def estimands(self, table: pd.DataFrame) -> list[Estimand]:
+        """Give the metrics that have intervals as functions of weights of resampling units.
+
+        Their values are those of `metrics`; counts and p-values have no estimand.
+
+        Raises:
+            InputError: The table lacks a column, as an older version wrote it.
+        """
         ...
 
 

@@ -14,12 +14,14 @@ from typing import cast
 import pandas as pd
 
 from src.benchmarks.base import ItemScore, Locate, Metric, nan_to_reason
+from src.benchmarks.crows_pairs_units import pair_estimands
 from src.benchmarks.items import Item, SentencePair
 from src.benchmarks.registry import benchmark
 from src.benchmarks.selection import by_category, read_answer, rounded, select
 from src.choices import help_, one_of
 from src.data.readers import read_csv
 from src.errors import InputError
+from src.statistics.estimand import Estimand
 
 CATEGORIES = (
     "age",
@@ -115,6 +117,14 @@ class CrowsPairs:
             metric
             for category, rows in by_category(table, CATEGORIES, self.settings.categories is None)
             for metric in _metrics(category, rows)
+        ]
+
+    def estimands(self, table: pd.DataFrame) -> list[Estimand]:
+        """Give the three scores of each category; the resampling unit is the pair."""
+        return [
+            estimand
+            for category, rows in by_category(table, CATEGORIES, self.settings.categories is None)
+            for estimand in pair_estimands(category, rows, DIRECTIONS)
         ]
 
 

@@ -19,9 +19,12 @@ from src.benchmarks.items import AssociationTest, Item
 from src.benchmarks.permutation import permutation_p_value
 from src.benchmarks.registry import benchmark
 from src.benchmarks.seat_files import read_test
+from src.benchmarks.seat_groups import word_and_template
+from src.benchmarks.seat_units import effect_estimands, mean_estimands
 from src.benchmarks.selection import by_category
 from src.choices import at_least, help_
 from src.errors import InputError
+from src.statistics.estimand import Estimand
 
 TESTS = {
     "gender": ("weat6", "weat6b", "weat7", "weat7b", "weat8", "weat8b"),
@@ -103,7 +106,8 @@ class Seat:
         """One row a test; `decision` is "significant", "not significant" or "skipped".
 
         Scores are {sentence: embedding of shape (hidden,)}; there is nothing to round, so
-        `decimals` is not used. `skip_reason` also says why an effect size is undefined.
+        `decimals` is not used. `skip_reason` also says why an effect size is undefined. The list
+        columns hold each target sentence's association, word and template, X's and Y's.
         """
         tests = cast(Sequence[AssociationTest], items)
         return pd.DataFrame(
@@ -116,9 +120,18 @@ class Seat:
         categories = by_category(table, list(self.settings.tests))
         return per_test + [m for category, rows in categories for m in _means(category, rows)]
 
+    def estimands(self, table: pd.DataFrame) -> list[Estimand]:
+        """Give each test's effect size, and the means per category and overall."""
+        categories = by_category(table, list(self.settings.tests))
+        return [
+            *effect_estimands(table),
+            *(e for category, rows in categories for e in mean_estimands(category, rows)),
+        ]
+
     def _row(self, test: AssociationTest, score: ItemScore) -> dict[str, object]:
         """Measure one test."""
         d, p, reason = float("nan"), float("nan"), ""
+        x = y = np.full(len(test.x), np.nan)
         if isinstance(score, Skipped):
             reason = score.reason
         else:
@@ -129,6 +142,7 @@ class Seat:
                 reason = "an embedding is zero or not finite"
             elif np.isnan(d):
                 reason = "all associations are equal: their standard deviation is 0"
+        groups = word_and_template([*test.x, *test.y])
         significant = "significant" if p < self.settings.alpha else "not significant"
         return {
             "item_id": test.id,
@@ -141,6 +155,12 @@ class Seat:
             "n_b": len(test.b),
             "decision": "skipped" if np.isnan(p) else significant,
             "skip_reason": reason,
+            "associations_x": x.tolist(),
+            "associations_y": y.tolist(),
+            "words_x": list(groups.words[: len(test.x)]),
+            "words_y": list(groups.words[len(test.x) :]),
+            "templates_x": list(groups.templates[: len(test.x)]),
+            "templates_y": list(groups.templates[len(test.x) :]),
         }
 
     def _generator(self, name: str) -> np.random.Generator:

@@ -12,7 +12,9 @@ from src.benchmarks.registry import benchmark
 from src.benchmarks.selection import by_category, read_answer, rounded, select
 from src.benchmarks.stereoset_gold import DOMAINS, LABELS, TASKS, read_clusters
 from src.benchmarks.stereoset_rates import rates
+from src.benchmarks.stereoset_units import term_estimands
 from src.choices import help_, one_of
+from src.statistics.estimand import Estimand
 
 SPLITS = ("test", "dev")
 
@@ -86,6 +88,14 @@ class StereoSet:
             metric
             for category, rows in by_category(table, DOMAINS, self.settings.categories is None)
             for metric in _metrics(category, rows)
+        ]
+
+    def estimands(self, table: pd.DataFrame) -> list[Estimand]:
+        """Give SS, LM, its halves and ICAT of each domain; the resampling unit is the term."""
+        return [
+            estimand
+            for category, rows in by_category(table, DOMAINS, self.settings.categories is None)
+            for estimand in term_estimands(category, rows)
         ]
 
 

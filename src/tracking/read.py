@@ -13,6 +13,8 @@ STATUS = "status.json"
 ITEMS = "items.parquet"
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
+INTERVALS = "statistics.json"
+"""With which settings and code the intervals in metrics.json were made."""
 RECORDS = (CONFIG, METRICS, ITEMS, "receipt.json", "system.json", "environment.json")
 """Every record of a finished cell apart from its status."""
 

@@ -22,6 +22,7 @@ from src.tracking.fingerprint import difference
 from src.tracking.plain import plain
 from src.tracking.read import (
     CONFIG,
+    INTERVALS,
     ITEMS,
     METRICS,
     RECORDS,
@@ -38,7 +39,7 @@ __all__ = ["METRIC_FIELDS", "RECORDS", "Cell", "CellRecords", "read_cell"]
 
 METRIC_FIELDS = (
     *("benchmark", "scorer", "category", "metric", "value", "unit", "n"),
-    *("ci_low", "ci_high", "ideal", "kind", "reason"),
+    *("ci_low", "ci_high", "ideal", "kind", "reason", "ci_method", "mde"),
 )
 """What each record of metrics.json holds, in this order."""
 
@@ -90,9 +91,9 @@ class CellRecords:
         }
         self.write_json(STATUS, status)
         self.started = True
-        for name in RECORDS:
+        for name in (*RECORDS, INTERVALS):
             (self.directory / name).unlink(missing_ok=True)
-        remove_leftovers(self.directory, (STATUS, *RECORDS))
+        remove_leftovers(self.directory, (STATUS, *RECORDS, INTERVALS))
 
     def could_not_begin(self, error: BaseException) -> None:
         """Record a run that failed before it was known what it would measure.

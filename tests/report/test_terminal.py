@@ -50,6 +50,7 @@ def cell(directory: Path, model="bert", compression="none", shift=0.0, end=None,
             **{"benchmark": prefix + name, "metric": metric, "kind": kind, "unit": unit},
             **{"ideal": ideal, "category": category, "scorer": "bias_bench", "n": 5},
             **{"ci_low": None, "ci_high": None, "reason": "no pairs here"},
+            **{"ci_method": "none: test", "mde": None},
             "value": float("nan")
             if (name, category) in undefined
             else value(name, metric, category, shift),

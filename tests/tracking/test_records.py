@@ -26,6 +26,7 @@ METRIC = {
     "scorer": "bias_bench",
     **{"category": "gender", "metric": "stereotype_score", "value": 55.5, "unit": "%", "n": 262},
     **{"ci_low": 50.0, "ci_high": 61.0, "ideal": 50.0, "kind": "bias", "reason": ""},
+    **{"ci_method": "wilson", "mde": 8.6},
 }
 
 

@@ -1,0 +1,145 @@
+"""A metric as a function of how often each resampling unit is counted.
+
+That one view serves everything: weights of 1 give the metric's value, random weights a bootstrap,
+weights of 1 but one of 0 the jackknife, and the same weights on two cells a paired comparison.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+Integer = npt.NDArray[np.int64]
+Combine = Callable[[Float], Float]
+
+
+class Model(Protocol):
+    """How values come from units.
+
+    Attributes:
+        units: Names of the n units; two cells are comparable where these are the same.
+        strata: Shape (n,); units are resampled within a stratum.
+        swappable: Shape (n,); whether the unit may be exchanged between two cells as a whole.
+    """
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Names, n of them."""
+        ...
+
+    @property
+    def strata(self) -> Integer:
+        """Shape (n,)."""
+        ...
+
+    @property
+    def swappable(self) -> npt.NDArray[np.bool_]:
+        """Shape (n,)."""
+        ...
+
+    def evaluate(self, weights: Float) -> Float:
+        """Give the values, shape (B,), for weights of shape (B, n)."""
+        ...
+
+    def mixed(self, other: "Model", swap: Float) -> Float:
+        """Give the values, shape (B,), with the units where `swap` (B, n) is 1 from `other`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A function of sums over units, such as a ratio: combine(Σ weight · part).
+
+    Attributes:
+        units: Names of the n units.
+        parts: What each unit adds, shape (n, k).
+        combine: From sums of shape (B, k) to values of shape (B,).
+    """
+
+    units: tuple[str, ...]
+    parts: Float
+    combine: Combine
+
+    @cached_property
+    def strata(self) -> Integer:
+        """All units are one stratum."""
+        return np.zeros(len(self.units), dtype=np.int64)
+
+    @cached_property
+    def swappable(self) -> npt.NDArray[np.bool_]:
+        """All units may be exchanged."""
+        return np.ones(len(self.units), dtype=np.bool_)
+
+    def evaluate(self, weights: Float) -> Float:
+        """Give the values, shape (B,), for weights of shape (B, n)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.combine(weights @ self.parts)
+
+    def mixed(self, other: "Model", swap: Float) -> Float:
+        """Give the values, shape (B,), with the units where `swap` (B, n) is 1 from `other`."""
+        assert isinstance(other, Sums)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.combine(self.parts.sum(axis=0) + swap @ (other.parts - self.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class Estimand:
+    """One metric of one category, ready to be resampled.
+
+    Attributes:
+        category: As in the metric's record; `metric`, `unit`, `ideal` and `kind` too.
+        n: Items the value rests on.
+        model: Its value as a function of weights of units.
+        outcomes: 0 or 1 for each unit where the metric is the plain percentage of ones, NaN for a
+            unit that is not counted (a tie); None for any other metric.
+        flip: By how much the value changes where one average item changes sides; NaN where
+            nothing is decided item by item (effect sizes).
+        reason: Why it is undefined; empty otherwise.
+        bounds: Least and greatest value there can be.
+        benchmark: Name of the benchmark; filled in by `src.statistics.cell`.
+        scorer: Name of the scorer; likewise.
+    """
+
+    category: str
+    metric: str
+    unit: str
+    ideal: float | None
+    kind: str
+    n: int
+    model: Model
+    outcomes: Float | None = None
+    flip: float = float("nan")
+    reason: str = ""
+    bounds: tuple[float, float] = (-float("inf"), float("inf"))
+    benchmark: str = ""
+    scorer: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What names it among all of a cell."""
+        return self.benchmark, self.scorer, self.category, self.metric
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Names of the resampling units."""
+        return self.model.units
+
+    @property
+    def value(self) -> float:
+        """The value with every unit counted once; NaN where undefined."""
+        if not self.units or self.reason:
+            return float("nan")
+        return float(self.model.evaluate(np.ones((1, len(self.units))))[0])
+
+    def evaluate(self, weights: Float) -> Float:
+        """Give the values, shape (B,), for weights of shape (B, n_units)."""
+        return self.model.evaluate(weights)
+
+
+def percentage(sums: Float) -> Float:
+    """Combine (Σ hits, Σ counted), shape (B, 2), to a percentage."""
+    return 100.0 * sums[:, 0] / sums[:, 1]
