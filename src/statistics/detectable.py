@@ -21,11 +21,12 @@ NEGLIGIBLE = 1e-12
 
 
 def mcnemar_power(pairs: int, discordance: float, change: float, alpha: float) -> float:
-    """Compute the power of the exact McNemar test of a change between two cells.
+    """Compute the power of the McNemar mid-p test of a change between two cells.
 
-    The test looks at the discordant pairs alone and is exact given how many there are (a
-    binomial test at 1/2); their number is binomial, and the power is averaged over it. This is
-    the unconditional power of the exact test (Duffy 1984, Biometrics 40), not an approximation.
+    Given the number of discordant pairs the test is a binomial one at 1/2 with the mid-p value,
+    as in `src.statistics.mcnemar`; their number is binomial, and the power is averaged over it.
+    This is the test's own unconditional power (Duffy 1984, Biometrics 40, does so for the exact
+    test), not an approximation, which is too hopeful where few items change sides.
 
     Args:
         pairs: Items that both cells have.
@@ -36,9 +37,11 @@ def mcnemar_power(pairs: int, discordance: float, change: float, alpha: float) -
     low = int(binom.ppf(NEGLIGIBLE, pairs, discordance))
     high = int(binom.ppf(1 - NEGLIGIBLE, pairs, discordance))
     discordant = np.arange(low, high + 1)
-    # The largest count that is rejected: P(X <= critical) <= alpha / 2; -1 where there is none.
+    # The largest count that is rejected, -1 where there is none. Up to the quantile less one
+    # P(X <= count) is below alpha / 2; at the quantile itself the mid-p decides.
     quantile = binom.ppf(alpha / 2, discordant, 0.5)
-    critical = quantile - (binom.cdf(quantile, discordant, 0.5) > alpha / 2)
+    mid_p = 2 * binom.cdf(quantile, discordant, 0.5) - binom.pmf(quantile, discordant, 0.5)
+    critical = quantile - (mid_p > alpha)
     share = (discordance + change) / 2 / discordance
     rejected = binom.cdf(critical, discordant, share)
     rejected += binom.sf(discordant - critical - 1, discordant, share)
@@ -59,7 +62,7 @@ def paired_change(pairs: int, discordance: float, alpha: float, power: float) ->
 def pairs_needed(change: float, discordance: float, alpha: float, power: float) -> int:
     """Give the pairs that a paired comparison needs to detect a change.
 
-    Near the answer the power of an exact test goes up and down by a little as pairs are added;
+    Near the answer the power of a test on counts goes up and down by a little as pairs are added;
     with the number given it is reached, and with one pair less it is not.
 
     Raises:

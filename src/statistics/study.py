@@ -33,7 +33,7 @@ class Plan:
 
 
 def paired(name: str, pairs: int, discordance: float, alpha: float, power: float) -> Plan:
-    """Plan the comparison of two cells on the same items, by the exact McNemar test.
+    """Plan the comparison of two cells on the same items, by the McNemar mid-p test.
 
     Args:
         name: Of the metric, for the title.
@@ -43,7 +43,7 @@ def paired(name: str, pairs: int, discordance: float, alpha: float, power: float
         power: Chance of finding the change.
     """
     return Plan(
-        f"{name}, two cells on the same items (exact McNemar test), "
+        f"{name}, two cells on the same items (McNemar mid-p test), "
         f"{100 * discordance:g} % of the items change sides",
         f"{pairs:,} pairs",
         "pairs",
