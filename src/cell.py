@@ -1,5 +1,6 @@
 """A cell's life: fingerprint, finished?, load, compress, evaluate, record."""
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -21,12 +22,13 @@ from src.compression.stack import kinds_of, plain_settings, steps_of
 from src.data.locate import DataFiles, FileRecord
 from src.device import release_memory, resolve_device, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
-from src.evaluate import Evaluation, Question, evaluate
+from src.evaluate import Evaluation, Question, budget, evaluate
 from src.models.load import load_subject, with_weight_files
 from src.models.source import find_source
 from src.models.subject import Source, Subject
 from src.processes import from_first, together
 from src.schema import Config
+from src.scoring.drift import Before, compare, draw, remember
 from src.scoring.scorer import SCORERS, load_scorers
 from src.statistics.cell import cell_estimands, with_intervals
 from src.statistics.refresh import made_with, refresh
@@ -172,13 +174,16 @@ def prepare(config: Config) -> Prepared:
     }
     kinds = kinds_of(config.compression) | {config.scorer.name}
     kinds |= {settings.kind for settings in config.benchmark.values()}
+    dense = config.compression.name == "none"
     parts = {
         "model": {
-            "checkpoint": source.digest or f"{source.id}@{source.commit or source.revision}",
+            "checkpoint": _exactly(source),
             "objective": config.model.objective,
             "dtype": config.model.dtype,
         },
         "compression": plain_settings(config.compression),
+        "other_checkpoints": _other_checkpoints(config),
+        "drift": None if dense else asdict(config.drift),
         "benchmark": {name: asdict(settings) for name, settings in config.benchmark.items()},
         "scorer": asdict(config.scorer),
         "limit": config.debug.limit,
@@ -188,6 +193,21 @@ def prepare(config: Config) -> Prepared:
         "code": code_digest(kinds),
     }
     return Prepared(questions, dict(files.used), source, calibrations, parts)
+
+
+def _exactly(source: Source) -> str:
+    return source.digest or f"{source.id}@{source.commit or source.revision}"
+
+
+def _other_checkpoints(config: Config) -> dict[str, str]:
+    """Name the checkpoints that steps of the compression put in the model's place."""
+    found = {}
+    for name, step in steps_of(config.compression).items():
+        if hasattr(step, "checkpoint"):
+            # Where there is none the step itself says so, once the cell's records have begun.
+            with contextlib.suppress(Unsupported):
+                found[name] = _exactly(find_source(step.checkpoint(config.model))[0])
+    return found
 
 
 def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
@@ -228,16 +248,34 @@ def _measure(
     with Meter(accelerator.device.type) as meter:
         with meter.phase("load"):
             subject = together(lambda: load(config, accelerator))
+        with meter.phase("drift"):
+            before = together(lambda: _before(config, prepared, subject, accelerator))
         with meter.phase("compress"):
             receipt = together(lambda: compress(subject, config.compression, prepared.calibrations))
+        with meter.phase("drift"):
+            drift = from_first(lambda: compare(subject, before, budget(subject, config.system)))
         with meter.phase("evaluate"):
             evaluation = evaluate(
                 subject, prepared.questions, config.scorer.name, config.system, accelerator
             )
     system = meter.report() | evaluation.work | sizes(subject.source, receipt)
+    told = asdict(receipt) | {"drift": drift}
     from_first(
-        lambda: _record(config, prepared, subject, receipt, evaluation, system, records, tracker)
+        lambda: _record(config, prepared, subject, told, evaluation, system, records, tracker)
     )
+
+
+def _before(
+    config: Config, prepared: Prepared, subject: Subject, accelerator: Accelerator
+) -> Before | str:
+    """Let the dense model predict what the compressed one will be compared with, or say why not."""
+    if config.compression.name == "none":
+        return "this is the dense model"
+    if not config.drift.requests or not accelerator.is_main_process:
+        return "drift.requests=0"
+    items = [question.items for question in prepared.questions.values()]
+    requests = draw(subject, items, config.scorer.name, config.drift)
+    return remember(subject, requests, config.drift, budget(subject, config.system))
 
 
 def load(config: Config, accelerator: Accelerator) -> Subject:
@@ -260,7 +298,7 @@ def _record(
     config: Config,
     prepared: Prepared,
     subject: Subject,
-    receipt: Receipt,
+    receipt: dict[str, Any],
     evaluation: Evaluation,
     system: dict[str, Any],
     records: CellRecords,

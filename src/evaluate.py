@@ -112,6 +112,12 @@ def evaluate(
     return Evaluation(measured, unsupported, work)
 
 
+def budget(subject: Subject, system: SystemConfig) -> tuple[int, int]:
+    """Give the most tokens and the most logits of a batch."""
+    tokens, logits = BUDGETS.get(subject.device.type, BUDGETS["cpu"])
+    return system.batch_tokens or tokens, system.batch_logits or logits
+
+
 def _plan(
     subject: Subject, questions: Mapping[str, Question], scorer: str
 ) -> tuple[dict[str, list[Plan | Skipped]], dict[str, int | None], dict[str, str]]:
@@ -138,8 +144,7 @@ def _run(
     Returns:
         All answers, and counts over all processes with this one's times.
     """
-    tokens, logits = BUDGETS.get(subject.device.type, BUDGETS["cpu"])
-    engine = Engine(subject, system.batch_tokens or tokens, system.batch_logits or logits)
+    engine = Engine(subject, *budget(subject, system))
     # Dealt out by length, so that every process has the same amount of work and equal lengths.
     order = sorted(range(len(forwards)), key=lambda index: (-len(forwards[index].ids), index))
     mine = order[accelerator.process_index :: accelerator.num_processes]

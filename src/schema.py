@@ -20,7 +20,7 @@ from src.data.config import DataConfig
 from src.errors import InputError
 from src.models.config import ModelConfig, PythiaConfig
 from src.modules import import_modules
-from src.scoring.config import ScorerConfig
+from src.scoring.config import DriftConfig, ScorerConfig
 from src.statistics.config import StatisticsConfig
 from src.system.config import DebugConfig, SystemConfig
 from src.tracking.config import NoTrackerConfig, WandbConfig
@@ -40,6 +40,9 @@ class Config:
         default_factory=dict, metadata=help_("what is asked: name -> settings")
     )
     scorer: ScorerConfig = field(default=MISSING, metadata=help_("how it is asked"))
+    drift: DriftConfig = field(
+        default=MISSING, metadata=help_("how far predictions move when the model is compressed")
+    )
     tracker: Any = field(
         default=MISSING, metadata=help_("where results are logged, beside the disk")
     )
@@ -82,6 +85,7 @@ def register() -> None:
         "compression": {kind: method.settings for kind, method in METHODS.items()},
         "benchmark": {kind: settings for kind, (settings, _) in BENCHMARKS.items()},
         "scorer": {"scorer": ScorerConfig},
+        "drift": {"drift": DriftConfig},
         "tracker": TRACKERS,
         "data": {"data": DataConfig},
         "system": {"system": SystemConfig},

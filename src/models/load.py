@@ -52,7 +52,8 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
     if objective == "causal":
         refuse_look_ahead(model, tokenizer, device)
     traits = find_traits(tokenizer, max_length(model), start_token, rows)
-    return Subject(model, TextSide(tokenizer, traits), objective, device, source)
+    text = TextSide(tokenizer, traits)
+    return Subject(model, text, objective, device, source, start_token)
 
 
 def find_class(architecture: "PretrainedConfig", objective: str) -> tuple[str, type[Any]]:

@@ -33,10 +33,20 @@ class Source:
 
 @dataclass(slots=True)
 class Subject:
-    """Model, tokenizer side, objective and device of one cell."""
+    """Model, tokenizer side, objective and device of one cell.
+
+    Attributes:
+        model: In eval mode, on `device`.
+        text: Its tokenizer, and what is known of it.
+        objective: "masked" or "causal".
+        device: Where the model is.
+        source: The checkpoint.
+        start_token: The scorer's choice, as it was loaded with.
+    """
 
     model: "PreTrainedModel"
     text: TextSide
     objective: str
     device: "torch.device"
     source: Source
+    start_token: str = "auto"

@@ -1,7 +1,6 @@
 """The cells of a sweep: finding them, telling them apart, pairing them with their twins."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,11 +177,8 @@ def _part(cell: Cell, name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _order(cell: Cell) -> tuple[str, bool, str, list[str | int]]:
+def _order(cell: Cell) -> tuple[str, bool, str, str]:
     model, compression = (
         name.replace("?", "~") for name in (_name(cell, "model"), _name(cell, "compression"))
     )
-    # As numbers, so that 16 bits come after 2.
-    parts = re.split(r"(\d+)", str(cell.directory))
-    folder = [int(part) if part.isdecimal() else part for part in parts]
-    return model, compression != "none", compression, folder
+    return model, compression != "none", compression, str(cell.directory)

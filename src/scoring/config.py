@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from src.choices import help_
+from src.choices import at_least, help_
 
 
 @dataclass
@@ -17,3 +17,25 @@ class ScorerConfig:
             "token), none (the first token's probability is left out), or a token"
         ),
     )
+
+
+@dataclass
+class DriftConfig:
+    """How a compressed model's predictions are compared with those it made before."""
+
+    requests: int = field(
+        default=256,
+        metadata=help_("predictions compared, drawn from what the benchmarks ask; 0 for none"),
+    )
+    seed: int = field(default=0, metadata=help_("of the draw"))
+    layers: bool = field(
+        default=False, metadata=help_("also compare what each block of the model puts out")
+    )
+
+    def __post_init__(self) -> None:
+        """Check the number.
+
+        Raises:
+            InputError: It is negative.
+        """
+        at_least("drift.requests", self.requests, 0)

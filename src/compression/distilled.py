@@ -1,0 +1,77 @@
+"""`compression=distilled`: the student that was published for a model, in the model's place.
+
+Which student belongs to which model is a table in `conf/compression/distilled.yaml`.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from src.choices import help_
+from src.compression.registry import Outcome, compression
+from src.errors import Unsupported
+from src.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from src.models.subject import Subject
+
+
+@dataclass
+class Student:
+    """A checkpoint that was distilled from another one."""
+
+    id: str = field(default="???", metadata=help_("hub id, or a local folder"))
+    revision: str = field(default="main", metadata=help_("branch, tag or commit on the hub"))
+
+
+@dataclass
+class DistilledConfig:
+    """Which student stands in for which model."""
+
+    kind: str = "distilled"
+    name: str = "distilled"
+    students: dict[str, Student] = field(
+        default_factory=dict, metadata=help_("model.id of the teacher -> its student")
+    )
+
+    def checkpoint(self, model: ModelConfig) -> ModelConfig:
+        """Say which checkpoint is measured in the place of a model.
+
+        Args:
+            model: The `model` group.
+
+        Returns:
+            The settings under which the student is loaded.
+
+        Raises:
+            Unsupported: The table has no student of this model.
+        """
+        student = self.students.get(model.id)
+        if student is None:
+            raise Unsupported(
+                f"no student of {model.id} is known; there is one for "
+                f"{', '.join(self.students) or 'no model'}. Add to conf/compression/distilled.yaml,"
+                f" or say +compression.students={{{model.id}: {{id: STUDENT}}}}"
+            )
+        return ModelConfig(
+            name=self.name,
+            id=student.id,
+            revision=student.revision,
+            objective=model.objective,
+            dtype=model.dtype,
+        )
+
+
+@compression("distilled", DistilledConfig)
+def swap(subject: "Subject", settings: DistilledConfig) -> Outcome:
+    """Load the student and measure it in the teacher's place."""
+    from src.models.load import load_subject, with_weight_files
+
+    teacher = subject.source
+    dtype = str(subject.model.dtype).removeprefix("torch.")
+    wanted = ModelConfig(
+        name=settings.name, id=teacher.id, objective=subject.objective, dtype=dtype
+    )
+    student = load_subject(settings.checkpoint(wanted), subject.device, subject.start_token)
+    subject.model, subject.text = student.model, student.text
+    subject.source = with_weight_files(student.source)
+    return Outcome((), {}, {"teacher": asdict(teacher), "student": asdict(subject.source)})

@@ -1,0 +1,1 @@
+"""What pruning methods share: which weights go, and how others make up for them."""

@@ -1,0 +1,35 @@
+"""Which linear layers a method that is told `modules` works on."""
+
+from typing import TYPE_CHECKING
+
+from src.compression.linears import find_linears
+from src.models.blocks import block_names
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from src.models.subject import Subject
+
+MODULES = ("blocks", "linears")
+MODULES_HELP = (
+    "blocks: linear layers of the repeated blocks, as in the literature; linears: also the others, "
+    "head included"
+)
+
+
+def linears_of(subject: "Subject", modules: str) -> tuple[dict[str, "nn.Module"], dict[str, str]]:
+    """List the linear layers that a setting `modules` means, Conv1D included.
+
+    Args:
+        subject: The loaded subject.
+        modules: One of `MODULES`.
+
+    Returns:
+        Dotted name -> layer, and those left alone -> why.
+    """
+    linears, skipped = find_linears(subject, conv1d=True, head=modules == "linears")
+    blocks = block_names(subject.model, linears)
+    for name in [name for name in linears if modules == "blocks" and name not in blocks]:
+        skipped[name] = "it is outside the blocks; compression.modules=linears includes it"
+        del linears[name]
+    return linears, skipped
