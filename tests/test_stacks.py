@@ -104,3 +104,16 @@ def test_a_stack_is_labelled_by_its_steps_and_has_a_twin(tmp_path):
     assert named["two"].compression == "fp16+ptq ptq.conv1d=True"
     assert twin(found["one"], found.values()) is found["dense"]
     assert twin(found["dense"], found.values()) is None
+
+
+def test_a_ladder_is_listed_by_its_bits(tmp_path):
+    for bits in (16, 2, 1.58, 8):
+        folder = tmp_path / f"compression.weight_bits={bits}"
+        folder.mkdir()
+        part = {"kind": "uniform", "name": "uniform", "weight_bits": bits}
+        (folder / "config.yaml").write_text(yaml.safe_dump({"compression": part}))
+        (folder / "status.json").write_text(json.dumps({"state": "done"}))
+    listed = labels(collect(tmp_path))
+    assert [label.compression for label in listed] == [
+        f"uniform weight_bits={bits}" for bits in (1.58, 2, 8, 16)
+    ]

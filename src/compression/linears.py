@@ -53,6 +53,41 @@ def find_linears(
     return found, skipped
 
 
+def find_embeddings(subject: "Subject") -> tuple[dict[str, "nn.Module"], dict[str, str]]:
+    """List the embedding tables (of tokens, positions, …) a model really looks up in.
+
+    Returns:
+        Dotted name -> module, and those left alone -> why.
+    """
+    from torch import nn
+
+    found: dict[str, nn.Module] = {}
+    skipped: dict[str, str] = {}
+    for name, module in subject.model.named_modules():
+        if type(module) is nn.Embedding:
+            found[name] = module
+        elif isinstance(module, nn.Embedding):
+            skipped[name] = f"a {type(module).__name__} has arithmetic of its own"
+    called = called_modules(subject, found)
+    for name in [name for name in found if name not in called]:
+        skipped[name] = "its weight is used without calling the layer"
+        del found[name]
+    return found, skipped
+
+
+def ties(subject: "Subject", tables: dict[str, "nn.Module"]) -> dict[str, str]:
+    """Name the linear layers that share their weight with an embedding -> the embedding."""
+    from torch import nn
+
+    return {
+        name: table
+        for name, module in subject.model.named_modules()
+        if isinstance(module, nn.Linear)
+        for table, embedding in tables.items()
+        if module.weight is embedding.weight
+    }
+
+
 def replace_linears(
     subject: "Subject",
     linears: dict[str, "nn.Module"],

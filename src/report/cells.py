@@ -1,6 +1,7 @@
 """The cells of a sweep: finding them, telling them apart, pairing them with their twins."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,11 @@ def _part(cell: Cell, name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _order(cell: Cell) -> tuple[str, bool, str, str]:
+def _order(cell: Cell) -> tuple[str, bool, str, list[str | int]]:
     model, compression = (
         name.replace("?", "~") for name in (_name(cell, "model"), _name(cell, "compression"))
     )
-    return model, compression != "none", compression, str(cell.directory)
+    # As numbers, so that 16 bits come after 2.
+    parts = re.split(r"(\d+)", str(cell.directory))
+    folder = [int(part) if part.isdecimal() else part for part in parts]
+    return model, compression != "none", compression, folder

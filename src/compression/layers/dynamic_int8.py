@@ -9,12 +9,8 @@ own conversion of its 32-bit sums to fp32.
 import torch
 from torch import nn
 
+from src.compression.layers.activations import quantize_activations, rescale
 from src.compression.layers.layout import BatchLayout
-
-ACTIVATION_MAX = 127
-"""7-bit activations: torch's reduce_range, which keeps 16-bit accumulators from saturating."""
-SMALLEST_SCALE = 6.1e-5
-"""torch raises smaller activation scales to this."""
 
 
 def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,34 +27,6 @@ def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     scale = (largest / 127.5).clamp(min=torch.finfo(torch.float32).eps)
     values = torch.round(weight.float() * (1.0 / scale)).clamp(-128, 127).to(torch.int8)
     return values, scale
-
-
-def activation_range(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Choose scale and zero point of activations between `low` and `high`.
-
-    Follows torch's `ChooseQuantizationParams` with quantized values 0..127: the range is widened
-    to hold zero, and of the two zero points that the two ends ask for, the one with the smaller
-    rounding error is taken.
-
-    Args:
-        low: Smallest activation of each sequence, shape (sequences,).
-        high: Largest activation of each sequence, shape (sequences,).
-
-    Returns:
-        Scale (fp32) and zero point (fp32, integer-valued), each of shape (sequences,).
-    """
-    low, high = low.clamp(max=0).double(), high.clamp(min=0).double()
-    scale = (high - low) / ACTIVATION_MAX
-    scale = torch.where(1.0 / scale.float() == torch.inf, 0.1, scale)
-    small = scale < SMALLEST_SCALE
-    amplify = torch.where(small, SMALLEST_SCALE / scale, 1.0)
-    low, high = low * amplify, high * amplify
-    scale = torch.where(small, SMALLEST_SCALE, scale)
-    from_low, from_high = -low / scale, ACTIVATION_MAX - high / scale
-    low_error = -(low / scale).abs()
-    high_error = ACTIVATION_MAX - (high / scale).abs()
-    zero_point = torch.where(low_error < high_error, from_low, from_high)
-    return scale.float(), zero_point.round().clamp(0, ACTIVATION_MAX).float()
 
 
 class DynamicInt8Linear(nn.Module):
@@ -112,24 +80,9 @@ class DynamicInt8Linear(nn.Module):
         """
         groups = self.layout.groups(x.shape)
         flat = x.float().reshape(groups, -1, self.in_features)
-        scale, zero_point = activation_range(*torch.aminmax(flat.flatten(1), dim=1))
-        scale, zero_point = scale.view(-1, 1, 1), zero_point.view(-1, 1, 1)
-        if rows is not None:
-            flat, scale, zero_point = (
-                flat[rows],
-                scale[rows[0]].squeeze(1),
-                zero_point[rows[0]].squeeze(1),
-            )
-        # The kernel fuses multiply and add, here and in the output, which decides how exact halves
-        # round; an fp32 fused multiply-add is one in fp64, rounded to fp32.
-        values = flat.double().mul_((1.0 / scale).double()).add_(zero_point).float()
-        values = values.round_().clamp_(0, ACTIVATION_MAX).sub_(zero_point)
+        values, scale = quantize_activations(flat, rows)
         product = values @ self.weight.to(values.dtype).t()
-        rescale = scale * self.scale
-        if self.bias is None:
-            out = product.mul_(rescale)
-        else:
-            out = product.double().mul_(rescale.double()).add_(self.bias).float()
+        out = rescale(product, scale * self.scale, self.bias)
         out = out if rows is not None else out.reshape(*x.shape[:-1], self.out_features)
         return out.to(x.dtype)
 
