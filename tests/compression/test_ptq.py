@@ -8,15 +8,14 @@ import torch
 from torch import nn
 
 from src.benchmarks.base import Skipped
-from src.compression.fp16 import Fp16Config
+from src.compression.casting import CastConfig
 from src.compression.layers.dynamic_int8 import DynamicInt8Linear
-from src.compression.layers.half_weight import HalfWeightLinear
 from src.compression.layers.layout import BatchLayout
 from src.compression.none import NoneConfig
 from src.compression.ptq import PtqConfig
 from src.compression.registry import compress
 from src.compression.storage import memory_bytes
-from src.errors import InputError, Unsupported
+from src.errors import Unsupported
 from src.scoring.scorer import load_scorers
 from tests.checkpoints import CAUSAL, MASKED
 from tests.scoring import plain
@@ -92,7 +91,7 @@ def test_a_table_that_all_sequences_share_has_one_range():
         DynamicInt8Linear(weight, bias, layout_of(4, 5))(table[0])
 
 
-@pytest.mark.parametrize("settings", [PtqConfig(), Fp16Config()])
+@pytest.mark.parametrize("settings", [PtqConfig(), CastConfig()])
 def test_half_precision_checkpoints_can_be_compressed(settings, load):
     subject = load("bert", dtype="bfloat16")
     compress(subject, settings)
@@ -173,37 +172,6 @@ def test_conv1d_layer_is_its_transposed_linear(load):
     ours.layout.sequences = 1
     x = torch.randn(1, 7, 32)
     assert torch.equal(ours(x), oracle(x))
-
-
-def test_fp16_weights_equal_torch(load):
-    torch.manual_seed(0)
-    linear = nn.Linear(64, 48)
-    linear.weight.data[0, 0] = 1e6
-    oracle = torch_dynamic(nn.Sequential(copy.deepcopy(linear)), torch.float16)[0]
-    ours = HalfWeightLinear(linear.weight.detach(), linear.bias.detach())
-    x = torch.randn(1, 9, 64)
-    torch.testing.assert_close(ours(x), oracle(x), rtol=1e-5, atol=1e-4)
-    receipt = compress(load("bert"), Fp16Config())
-    assert 0 < receipt.relative_error < 1e-3
-    assert {change.bits for change in receipt.changes} == {16.0}
-
-
-def test_fp16_model_halves_everything(load):
-    subject = load("llama")
-    receipt = compress(subject, Fp16Config(mode="model"))
-    assert {parameter.dtype for parameter in subject.model.parameters()} == {torch.float16}
-    assert receipt.memory_bytes_after < 0.51 * receipt.memory_bytes_before
-    whole = scored(load("llama"), PAIRS, "bias_bench", 100)
-    half = scored(subject, PAIRS, "bias_bench", 100)
-    for one, other in zip(whole, half, strict=True):
-        assert one == pytest.approx(other, rel=0.05)
-        assert one != other
-
-
-def test_a_compression_that_changes_nothing_is_an_error(load):
-    subject = load("bert", dtype="float16")
-    with pytest.raises(InputError, match="changed no weight"):
-        compress(subject, Fp16Config(mode="model"))
 
 
 def test_none_changes_nothing(load):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from src.compression import storage
-from src.compression.fp16 import Fp16Config
+from src.compression.casting import CastConfig
 from src.compression.linears import dense_weight
 from src.compression.none import NoneConfig
 from src.compression.ptq import PtqConfig
@@ -161,7 +161,7 @@ def test_a_step_that_changes_nothing_is_an_error(load, method):
     with pytest.raises(InputError, match="compression=idle changed no weight"):
         compress(load("bert"), StackConfig({"ptq": PtqConfig(), "idle": idle}))
     with pytest.raises(InputError, match=r"changed no weight.*compressed already"):
-        compress(load("bert"), StackConfig({"fp16": Fp16Config(), "ptq": PtqConfig()}))
+        compress(load("bert"), StackConfig({"fp16": CastConfig(), "ptq": PtqConfig()}))
 
 
 def test_calibrated_methods_get_their_own_calibration(load, method):
@@ -180,11 +180,11 @@ def test_calibrated_methods_get_their_own_calibration(load, method):
 
 
 def test_settings_of_a_stack_say_their_order():
-    steps = {"fp16": Fp16Config(), "ptq": PtqConfig()}
+    steps = {"fp16": CastConfig(), "ptq": PtqConfig()}
     one, other = (
         plain_settings(StackConfig(dict(order)))
         for order in (steps.items(), [*steps.items()][::-1])
     )
     assert one["ptq"] == other["ptq"]
     assert one["order"] == other["order"][::-1] == ["fp16", "ptq"]
-    assert kinds_of(StackConfig(steps)) == {"fp16", "ptq"}
+    assert kinds_of(StackConfig(steps)) == {"cast", "ptq"}

@@ -83,7 +83,7 @@ def test_any_change_of_code_that_makes_numbers_changes_its_digest(copied, name):
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
-        ("compression/fp16.py", {"ptq", "seat", "original"}),
+        ("compression/casting.py", {"ptq", "seat", "original"}),
         ("compression/ptq.py", {"none", "seat", "original"}),
         ("benchmarks/crows_pairs.py", {"none", "seat", "bias_bench"}),
         ("benchmarks/stereoset.py", {"none", "seat", "bias_bench"}),
