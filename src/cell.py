@@ -136,7 +136,7 @@ def _begin(
     """Start the cell's records and its run in the tracker."""
     records.start(fingerprint(prepared.parts), prepared.parts)
     records.write_config(resolved)
-    tags = [config.model.name, config.compression.name, config.scorer.name]
+    tags = [config.model.name, config.compression.name, *config.scorer.names]
     name = f"{config.model.name}-{config.compression.name}"
     tracker.start(resolved, name, config.sweep, tags, records.directory)
 
@@ -159,7 +159,10 @@ def prepare(config: Config) -> Prepared:
         InputError: A file is missing or malformed, or the checkpoint cannot be found.
     """
     load_scorers()
-    one_of("scorer", config.scorer.name, sorted({name for name, _, _ in SCORERS}))
+    known = sorted({name for name, _, _ in SCORERS})
+    one_of("scorer", config.scorer.name, known)
+    for name in config.scorer.also:
+        one_of("scorer.also", name, known)
     files = DataFiles(config.data)
     questions = {}
     for name, settings in config.benchmark.items():
@@ -172,7 +175,7 @@ def prepare(config: Config) -> Prepared:
         for name, step in steps_of(config.compression).items()
         if (calibration := find_calibration(step, files)) is not None
     }
-    kinds = kinds_of(config.compression) | {config.scorer.name}
+    kinds = kinds_of(config.compression) | set(config.scorer.names)
     kinds |= {settings.kind for settings in config.benchmark.values()}
     dense = config.compression.name == "none"
     parts = {
@@ -256,7 +259,7 @@ def _measure(
             drift = from_first(lambda: compare(subject, before, budget(subject, config.system)))
         with meter.phase("evaluate"):
             evaluation = evaluate(
-                subject, prepared.questions, config.scorer.name, config.system, accelerator
+                subject, prepared.questions, config.scorer.names, config.system, accelerator
             )
     system = meter.report() | evaluation.work | sizes(subject.source, receipt)
     told = asdict(receipt) | {"drift": drift}
@@ -305,16 +308,15 @@ def _record(
     tracker: Tracker,
 ) -> None:
     """Write everything to disk, then to the tracker."""
-    scorer = config.scorer.name
     metrics = [
         {"benchmark": name, "scorer": scorer, **asdict(metric)}
-        for name, measured in evaluation.measured.items()
+        for (name, scorer), measured in evaluation.measured.items()
         for metric in measured.metrics
     ]
     items = pd.concat(
         [
             measured.table.assign(benchmark=name, scorer=scorer)
-            for name, measured in evaluation.measured.items()
+            for (name, scorer), measured in evaluation.measured.items()
         ],
         ignore_index=True,
     )
@@ -334,9 +336,10 @@ def _record(
             "traits": asdict(subject.text.traits),
             "data": prepared.data,
             "unsupported": evaluation.unsupported,
+            "also_unsupported": evaluation.also_unsupported,
         },
     )
-    for name, reason in evaluation.unsupported.items():
+    for name, reason in (evaluation.unsupported | evaluation.also_unsupported).items():
         log.warning("%s is unsupported: %s", name, reason)
     tracker.log_metrics(metrics)
     tracker.log_system(system)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 from accelerate import Accelerator
@@ -21,6 +22,8 @@ from src.scoring.requests import Answer, Request
 from src.scoring.scorer import Plan, plan_items, score_items
 from src.system.config import SystemConfig
 
+Asked = tuple[str, str]
+"""Name of a benchmark and of the scorer that asks its items."""
 BUDGETS = {"cpu": (4096, 2**25), "cuda": (65536, 2**29)}
 """Device type -> most tokens and most logits a batch, where the settings leave them open."""
 
@@ -51,39 +54,42 @@ class Evaluation:
     """All results of a cell.
 
     Attributes:
-        measured: Name of the benchmark -> its results.
-        unsupported: Name of the benchmark -> why the scorer or model cannot do it.
+        measured: (benchmark, scorer) -> its results; those of the cell's own scorer first.
+        unsupported: Name of the benchmark -> why the cell's own scorer or the model cannot do it.
+        also_unsupported: "benchmark, scorer" -> the same for further scorers.
         work: Counts and times, with units in the names.
     """
 
-    measured: dict[str, Measured]
+    measured: dict[Asked, Measured]
     unsupported: dict[str, str]
+    also_unsupported: dict[str, str]
     work: dict[str, float]
 
 
 def evaluate(
     subject: Subject,
     questions: Mapping[str, Question],
-    scorer: str,
+    scorers: Sequence[str],
     system: SystemConfig,
     accelerator: Accelerator,
 ) -> Evaluation:
     """Ask a subject all questions of a cell.
 
-    The questions are planned together, so that what several of them ask is computed once.
+    The questions are planned together, so that what several of them ask, or several scorers, is
+    computed once.
 
     Args:
         subject: The subject, on this process's device.
         questions: Name -> benchmark with items.
-        scorer: Name of the scorer.
+        scorers: Names of the scorers, the cell's own first.
         system: Batch budgets and progress.
         accelerator: Says which share of the work is this process's.
 
     Raises:
-        Unsupported: None of the questions can be asked of this subject by this scorer.
+        Unsupported: None of the questions can be asked of this subject by any of the scorers.
         InputError: The model's values are not finite, or a text is too long for it.
     """
-    plans, decimals, unsupported = _plan(subject, questions, scorer)
+    plans, decimals, unsupported = _plan(subject, questions, scorers)
     requests: list[Request] = [
         request
         for planned in plans.values()
@@ -95,12 +101,12 @@ def evaluate(
     found, work = _run(subject, forwards, system, accelerator)
     answers = scatter(found, places)
     measured, start = {}, 0
-    for name, planned in plans.items():
+    for asked, planned in plans.items():
         end = start + sum(len(plan.requests) for plan in planned if isinstance(plan, Plan))
         scores = score_items(planned, answers[start:end])
-        question, start = questions[name], end
-        table = question.benchmark.tabulate(question.items, scores, decimals[name])
-        measured[name] = Measured(table, question.benchmark.metrics(table))
+        question, start = questions[asked[0]], end
+        table = question.benchmark.tabulate(question.items, scores, decimals[asked])
+        measured[asked] = Measured(table, question.benchmark.metrics(table))
     tokens = sum(len(forward.ids) for forward in forwards)
     work |= {
         "requests": len(requests),
@@ -109,7 +115,9 @@ def evaluate(
         "tokens_per_second": tokens / work["model_seconds"],
         "requests_per_second": len(requests) / work["model_seconds"],
     }
-    return Evaluation(measured, unsupported, work)
+    own = {name: why for (name, scorer), why in unsupported.items() if scorer == scorers[0]}
+    others = {", ".join(key): why for key, why in unsupported.items() if key[1] != scorers[0]}
+    return Evaluation(measured, own, others, work)
 
 
 def budget(subject: Subject, system: SystemConfig) -> tuple[int, int]:
@@ -119,20 +127,21 @@ def budget(subject: Subject, system: SystemConfig) -> tuple[int, int]:
 
 
 def _plan(
-    subject: Subject, questions: Mapping[str, Question], scorer: str
-) -> tuple[dict[str, list[Plan | Skipped]], dict[str, int | None], dict[str, str]]:
-    plans: dict[str, list[Plan | Skipped]] = {}
-    decimals: dict[str, int | None] = {}
-    unsupported: dict[str, str] = {}
-    for name, question in questions.items():
+    subject: Subject, questions: Mapping[str, Question], scorers: Sequence[str]
+) -> tuple[dict[Asked, list[Plan | Skipped]], dict[Asked, int | None], dict[Asked, str]]:
+    plans: dict[Asked, list[Plan | Skipped]] = {}
+    decimals: dict[Asked, int | None] = {}
+    unsupported: dict[Asked, str] = {}
+    for scorer, name in product(scorers, questions):
+        items = questions[name].items
         try:
-            plans[name], decimals[name] = plan_items(
-                question.items, subject.text, scorer, subject.objective
+            plans[name, scorer], decimals[name, scorer] = plan_items(
+                items, subject.text, scorer, subject.objective
             )
         except Unsupported as error:
-            unsupported[name] = str(error)
+            unsupported[name, scorer] = str(error)
     if not plans:
-        raise Unsupported("; ".join(f"{name}: {why}" for name, why in unsupported.items()))
+        raise Unsupported("; ".join(f"{name}: {why}" for (name, _), why in unsupported.items()))
     return plans, decimals, unsupported
 
 

@@ -14,8 +14,10 @@ from src import cell, schema, sweep
 from src.cell import limited, run_cell
 from src.data.locate import DataFiles
 from src.errors import CellFailed, InputError
+from src.report.cells import Headline
 from src.schema import ROOT, typed
 from src.tracking.fingerprint import fingerprint
+from src.tracking.read import read_cell
 from tests.scoring.items import PAIRS, TESTS
 
 schema.register()
@@ -110,6 +112,7 @@ def test_a_device_that_is_not_there_fails_its_cell_only(config, tmp_path):
         "compression=ptq",
         "scorer=original",
         "scorer.start_token=none",
+        "scorer.also=[mean]",
         "model.dtype=bfloat16",
         "debug.limit=2",
         "benchmark.sample_crows_pairs.categories=[gender]",
@@ -181,3 +184,36 @@ def test_other_statistics_run_no_model_again(config, tmp_path, monkeypatch):
     assert all(new < old for old, new in widths if old)
     assert run(config(), tmp_path) == "skipped"
     assert json.loads((tmp_path / "metrics.json").read_text()) == before
+
+
+def test_several_scorers_in_a_cell(config, tmp_path):
+    one = ["~benchmark.sample_seat", "model.id=" + str(schema.ROOT / "src/models/tiny/masked")]
+    assert run(config("scorer.also=[pll,aul,sum]", *one), tmp_path / "both") == "done"
+    assert run(config("scorer=pll", *one), tmp_path / "pll") == "done"
+    both, alone = (pd.read_parquet(tmp_path / n / "items.parquet") for n in ("both", "pll"))
+    assert list(both.scorer.unique()) == ["bias_bench", "pll", "aul"]
+    shared = both[both.scorer == "pll"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(shared, alone)
+    system, alone_system = (
+        json.loads((tmp_path / n / "system.json").read_text()) for n in ("both", "pll")
+    )
+    # bias_bench masks single tokens of CrowS-Pairs too, and aul adds one input a sentence.
+    assert system["distinct_forwards"] < system["requests"]
+    assert system["distinct_forwards"] > alone_system["distinct_forwards"]
+    environment = json.loads((tmp_path / "both" / "environment.json").read_text())
+    assert set(environment["also_unsupported"]) == {
+        "sample_crows_pairs, sum",
+        "sample_stereoset, sum",
+    }
+    metrics = json.loads((tmp_path / "both" / "metrics.json").read_text())
+    assert [row["scorer"] for row in metrics[:3]] == ["bias_bench"] * 3
+    headline = Headline("sample_crows_pairs", "gender", "stereotype_score")
+    assert headline.record(read_cell(tmp_path / "both"))["scorer"] == "bias_bench"
+    assert headline.record(read_cell(tmp_path / "pll"))["scorer"] == "pll"
+
+
+def test_scorers_named_twice_or_unknown_are_refused(config, tmp_path):
+    with pytest.raises(InputError, match="names pll a second time"):
+        typed(config("scorer.also=[pll,pll]"))
+    with pytest.raises(CellFailed, match=r"scorer\.also=plll is not possible.*Did you mean 'pll'"):
+        run(config("scorer.also=[plll]"), tmp_path)

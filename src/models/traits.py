@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from src.errors import InputError, Unsupported
+from src.models.words import Word, words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -57,6 +58,39 @@ class TextSide:
         """
         return self._encode(text, special)
 
+    def encode_after_start(self, text: str) -> tuple[int, ...]:
+        """Encode a text for a causal model that reads the start token first, if it has one.
+
+        Returns:
+            Token ids: the start token and the text's, without other special tokens.
+
+        Raises:
+            InputError: As `encode`.
+        """
+        ids = self.encode(text, special=False)
+        if self.traits.start_id is None:
+            return ids
+        self._check_length(len(ids) + 1, text)
+        return (self.traits.start_id, *ids)
+
+    def content(self, text: str) -> list[int]:
+        """Find the positions in `encode(text)` of the text's own tokens, [CLS] and [SEP] left out.
+
+        Raises:
+            InputError: As `encode`.
+        """
+        self.encode(text)
+        mask = self.tokenizer(text, return_special_tokens_mask=True)["special_tokens_mask"]
+        return [at for at, special in enumerate(mask) if not special]
+
+    def words(self, text: str) -> list[Word]:
+        """Tell which tokens of `encode(text)` are parts of one word: those with equal entries.
+
+        Raises:
+            Unsupported: The tokenizer does not tell where in the text a token comes from.
+        """
+        return words(self.tokenizer, text)
+
     def decode(self, ids: Iterable[int]) -> str:
         """Give the text of some token ids."""
         return str(self.tokenizer.decode(list(ids)))
@@ -75,14 +109,17 @@ class TextSide:
 
     def _encode_once(self, text: str, special: bool) -> tuple[int, ...]:
         ids = tuple(self.tokenizer.encode(text, add_special_tokens=special))
-        limit = self.traits.max_length
-        if limit is not None and len(ids) > limit:
-            raise InputError(
-                f"a text of {len(ids)} tokens is longer than the {limit} this model takes: "
-                f"{text[:120]!r}... Leave the item out, or choose a model with a longer context."
-            )
+        self._check_length(len(ids), text)
         self._check_known(ids, repr(text[:120]))
         return ids
+
+    def _check_length(self, tokens: int, text: str) -> None:
+        limit = self.traits.max_length
+        if limit is not None and tokens > limit:
+            raise InputError(
+                f"a text of {tokens} tokens is longer than the {limit} this model takes: "
+                f"{text[:120]!r}... Leave the item out, or choose a model with a longer context."
+            )
 
     def _check_known(self, ids: tuple[int, ...], where: str) -> None:
         rows = self.traits.embeddings

@@ -48,10 +48,17 @@ class Headline:
 
     def record(self, cell: Cell) -> dict[str, Any] | None:
         """Give the record of this number; None where the cell has none, or is not done."""
-        for row in cell.metrics if cell.state == "done" else []:
+        for row in own_metrics(cell):
             if all(row.get(name) == getattr(self, name) for name in self.__slots__):
                 return row
         return None
+
+
+def own_metrics(cell: Cell) -> list[dict[str, Any]]:
+    """Give the records of a finished cell that its own scorer made, not those of `scorer.also`."""
+    own = _part(cell, "scorer").get("name")
+    rows = cell.metrics if cell.state == "done" else []
+    return [row for row in rows if own in (None, row.get("scorer"))]
 
 
 def collect(directory: Path) -> list[Cell]:
@@ -105,7 +112,7 @@ def headlines(cells: Iterable[Cell], narrow: bool) -> list[Headline]:
         In the order in which the records have them.
     """
     present: dict[tuple[str, str, str], list[str]] = {}
-    for row in (row for cell in cells if cell.state == "done" for row in cell.metrics):
+    for row in (row for cell in cells for row in own_metrics(cell)):
         if row.get("metric") in HEADLINES:
             key = (str(row.get("benchmark")), str(row["metric"]), str(row.get("kind")))
             known = present.setdefault(key, [])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from src.scoring.requests import Answer, Embedding, LogProbs, Request
+from src.scoring.requests import Answer, LogProbs, Request
 
 Pair = tuple[int, int]
 
@@ -14,7 +14,8 @@ class Forward:
 
     Attributes:
         ids: The input.
-        pooling: "mean" or "first" for an embedding; empty for log-probabilities.
+        pooling: "mean" or "first" for an embedding, "attention" for the attention its tokens
+            receive; empty for log-probabilities.
         pairs: (row, target) -> index of its value in this forward's answer.
     """
 
@@ -54,7 +55,7 @@ def merge(requests: Iterable[Request]) -> tuple[list[Forward], list[tuple[int, l
     order: dict[tuple[tuple[int, ...], str], int] = {}
     places: list[tuple[int, list[int]]] = []
     for request in requests:
-        pooling = request.pooling if isinstance(request, Embedding) else ""
+        pooling = "" if isinstance(request, LogProbs) else request.pooling
         key = (request.ids, pooling)
         forward = forwards.setdefault(key, Forward(request.ids, pooling))
         order.setdefault(key, len(order))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from src.choices import at_least, help_
+from src.errors import InputError
 
 
 @dataclass
@@ -10,6 +11,10 @@ class ScorerConfig:
     """The rule that turns items into requests, and answers into scores."""
 
     name: str = field(default="???", metadata=help_("name of the rule"))
+    also: list[str] = field(
+        default_factory=list,
+        metadata=help_("more rules to score the same items by, in the same passes where they can"),
+    )
     start_token: str = field(
         default="auto",
         metadata=help_(
@@ -17,6 +22,20 @@ class ScorerConfig:
             "token), none (the first token's probability is left out), or a token"
         ),
     )
+
+    def __post_init__(self) -> None:
+        """Check that every rule is named once.
+
+        Raises:
+            InputError: A rule is named twice.
+        """
+        if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
+            raise InputError(f"scorer.also={self.also} names {', '.join(twice)} a second time.")
+
+    @property
+    def names(self) -> list[str]:
+        """All rules, the cell's own first."""
+        return [self.name, *self.also]
 
 
 @dataclass

@@ -10,6 +10,7 @@ import torch
 
 from src.errors import InputError
 from src.models.subject import Subject
+from src.scoring.attention import received_attention
 from src.scoring.batching import Batch, Budget, Forward, batches
 from src.scoring.head import SelectiveHead
 from src.scoring.requests import Answer
@@ -114,6 +115,8 @@ class Engine:
 
     def _run_batch(self, batch: Batch, head: SelectiveHead) -> list[Answer]:
         ids = torch.tensor([forward.ids for forward in batch.forwards]).to(self.subject.device)
+        if batch.forwards[0].pooling == "attention":
+            return list(received_attention(self.subject.model, ids).cpu().numpy())
         if batch.forwards[0].pooling:
             hidden = self.subject.model.base_model(input_ids=ids).last_hidden_state.float()
             pooled = hidden.mean(1) if batch.forwards[0].pooling == "mean" else hidden[:, 0]

@@ -1,12 +1,14 @@
 """What can be asked of a subject. Plain data: no benchmark in it, and no torch."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 Answer = npt.NDArray[np.float32]
-"""The engine's answer: log-probabilities, shape (targets,), or an embedding, shape (hidden,)."""
+"""The engine's answer: log-probabilities, shape (targets,), an embedding, shape (hidden,), or
+attention, shape (length,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,38 @@ class Embedding:
     pooling: str = "mean"
 
 
-Request = LogProbs | Embedding
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How much attention each token receives, averaged over layers, heads and queries.
+
+    The answer has shape (length,) and sums to 1: special tokens are among its queries and keys.
+
+    Attributes:
+        ids: The whole input.
+    """
+
+    pooling: ClassVar[str] = "attention"
+    ids: tuple[int, ...]
+
+
+Request = LogProbs | Embedding | Attention
+
+
+def later_tokens(ids: tuple[int, ...], start: int) -> list[Request]:
+    """Ask a causal model for the tokens of a text from one position on, in one pass.
+
+    Args:
+        ids: The text with all that is before it.
+        start: Position of the first token asked for. The very first token of all has nothing
+            before it and is left out.
+
+    Returns:
+        One request, or none where no token is left.
+    """
+    first = max(start, 1)
+    if first >= len(ids):
+        return []
+    return [LogProbs(ids, tuple(range(first - 1, len(ids) - 1)), ids[first:])]
 
 
 def next_tokens(ids: tuple[int, ...], start_id: int | None) -> list[Request]:

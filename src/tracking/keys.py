@@ -3,7 +3,9 @@
 - `<kind>/<benchmark>/<category>`: the headline metric, as `bias/crows_pairs/gender` or
   `lm/stereoset/overall`;
 - `<kind>/<benchmark>/<category>/<metric>`: any other metric;
-- either of them with `/ci_low` or `/ci_high` behind it: its interval, where there is one;
+- a number of another scorer than the cell's own has the scorer's name behind the benchmark's, as
+  `bias/crows_pairs/pll/gender`;
+- any of them with `/ci_low` or `/ci_high` behind it: its interval, where there is one;
 - `system/<name>` and `receipt/<name>`, nested names joined by `/`.
 """
 
@@ -22,21 +24,28 @@ HEADLINES = {
 """Metrics that stand for their benchmark and kind -> short name for a table's head."""
 
 
-def metric_key(record: Mapping[str, Any]) -> str:
-    """Name one record of metrics.json."""
-    parts = [record["kind"], record["benchmark"], record["category"]]
+def metric_key(record: Mapping[str, Any], scorer: str | None = None) -> str:
+    """Name one record of metrics.json, `scorer` being the cell's own (None: the record's)."""
+    other = [record["scorer"]] if scorer not in (None, record.get("scorer")) else []
+    parts = [record["kind"], record["benchmark"], *other, record["category"]]
     return "/".join(parts if record["metric"] in HEADLINES else [*parts, record["metric"]])
 
 
-def metric_values(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def metric_values(
+    records: Iterable[Mapping[str, Any]], scorer: str | None = None
+) -> dict[str, float]:
     """Name all defined values; an undefined one is left out, as a tracker would draw it as 0.
+
+    Args:
+        records: Of metrics.json.
+        scorer: The cell's own, which is not named.
 
     Raises:
         ValueError: Two records have the same name, so one would hide the other.
     """
     values: dict[str, float] = {}
     for record in records:
-        key = metric_key(record)
+        key = metric_key(record, scorer)
         if key in values:
             raise ValueError(f"two metrics are both called {key}")
         named = {key: record["value"]}

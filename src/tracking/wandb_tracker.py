@@ -39,6 +39,7 @@ class WandbTracker:
         self._directory = Path()
         self._run: Any = None
         self._warned = False
+        self._scorer: str | None = None
 
     def start(
         self, config: Mapping[str, Any], name: str, group: str, tags: Sequence[str], directory: Path
@@ -49,6 +50,7 @@ class WandbTracker:
             InputError: `tracker.mode` is online, and there are no credentials.
         """
         self._directory = directory
+        self._scorer = (config.get("scorer") or {}).get("name")
         about = {
             "project": self._config.project,
             "entity": self._config.entity,
@@ -70,7 +72,7 @@ class WandbTracker:
 
     def log_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Log metrics as history, and so also in the summary."""
-        self._attempt("log metrics", lambda run: run.log(metric_values(records)))
+        self._attempt("log metrics", lambda run: run.log(metric_values(records, self._scorer)))
 
     def log_system(self, system: Mapping[str, Any]) -> None:
         """Put system metrics in the summary."""

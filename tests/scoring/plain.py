@@ -3,6 +3,7 @@
 Nothing here uses the project's planning, batching or head code: only a model and a tokenizer.
 """
 
+import copy
 import difflib
 
 import numpy as np
@@ -88,3 +89,45 @@ def embedding(model, tokenizer, sentence, special, first):
     with torch.no_grad():
         hidden = model(torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0]
     return (hidden[0] if first else hidden.mean(0)).double().numpy()
+
+
+def pll(model, tokenizer, sentence, l2r):
+    """Sum over the sentence's tokens, each masked alone or with the rest of its word."""
+    encoded = tokenizer(sentence)
+    ids, words = encoded["input_ids"], encoded.word_ids()
+    total = 0.0
+    for position, word in enumerate(words):
+        if word is None:
+            continue
+        masked = list(ids)
+        masked[position] = tokenizer.mask_token_id
+        for later in range(position + 1, len(ids)):
+            if l2r and words[later] == word:
+                masked[later] = tokenizer.mask_token_id
+        total += log_softmax(model, masked)[position, ids[position]].item()
+    return total
+
+
+def aul(model, tokenizer, sentence, attention):
+    """Mean log-probability of the tokens in view; times the attention each receives."""
+    ids = tokenizer.encode(sentence)
+    table = log_softmax(model, ids)
+    values = torch.stack([table[at, one] for at, one in enumerate(ids)])
+    if attention:
+        eager = copy.deepcopy(model)
+        eager.set_attn_implementation("eager")
+        with torch.no_grad():
+            layers = eager(torch.tensor([ids]), output_attentions=True).attentions
+        # (layers, heads, queries, keys)
+        values = values * torch.cat(layers).double().mean(0).mean(0).mean(0)
+    return values[1:-1].mean().item()
+
+
+def log_likelihoods(model, tokenizer, sentence, start_id):
+    """Log-probability of each token after the start token; the first has none without one."""
+    ids = tokenizer.encode(sentence, add_special_tokens=False)
+    ids = ids if start_id is None else [start_id, *ids]
+    logs = []
+    for at in range(1, len(ids)):
+        logs += [log_softmax(model, ids[:at])[at - 1, ids[at]].item()]
+    return logs

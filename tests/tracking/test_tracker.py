@@ -283,3 +283,12 @@ def test_composing_settings_does_not_import_wandb():
         **{"cwd": ROOT, "capture_output": True, "text": True, "check": True},
     )
     assert child.stdout == "False\n"
+
+
+def test_numbers_of_another_scorer_than_the_cells_own_have_its_name():
+    own, other = record(scorer="bias_bench"), record(scorer="pll")
+    (key,) = metric_values([own])
+    named = metric_values([own, other], own["scorer"])
+    kind, benchmark, *rest = key.split("/")
+    assert list(named) == [key, "/".join([kind, benchmark, "pll", *rest])]
+    assert list(metric_values([other], "pll")) == [key]
