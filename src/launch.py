@@ -5,6 +5,7 @@ import atexit
 import dataclasses
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from src.errors import InputError
 from src.schema import ROOT
 from src.sweep import NoteDirectory, check_cells, key_of
 
@@ -128,6 +130,12 @@ def conclude() -> None:
     """Print the table of the cells of this run or sweep."""
     directory = NoteDirectory.directory
     if directory is not None and is_first_process() and any(directory.rglob("status.json")):
+        from src.report.axes import write_axes
+        from src.report.cells import collect
         from src.report.terminal import print_sweep
 
+        try:
+            write_axes(directory, collect(directory))
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
         print_sweep(directory)

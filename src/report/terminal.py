@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.errors import InputError
+from src.report import axes
 from src.report.cells import Headline, Label, collect, headlines, labels, twin
 from src.tracking.keys import HEADLINES
 from src.tracking.read import Cell
@@ -79,7 +80,8 @@ def print_sweep(directory: Path, console: Console | None = None) -> None:
     ]
     for table in _fitting(rows, console):
         console.print(table)
-    for line in [*_notes(rows), *_endings(rows)]:
+    along = [Text(line) for line in axes.lines(axes.read_axes(directory))]
+    for line in [*_notes(rows), *along, *_endings(rows)]:
         console.print(line, soft_wrap=True)
 
 

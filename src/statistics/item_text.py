@@ -3,13 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-import src.benchmarks
 from src.benchmarks.items import AssociationTest, Discourse, FillIn, Item, SentencePair
-from src.benchmarks.registry import BENCHMARKS
 from src.data.config import DataConfig
 from src.data.locate import DataFiles
-from src.errors import InputError
-from src.modules import import_modules
+from src.statistics.on_disk import benchmarks_of
 from src.tracking.read import Cell
 
 
@@ -26,18 +23,13 @@ def item_texts(cell: Cell, root: Path | None = None) -> dict[tuple[str, str], st
     Raises:
         InputError: The data cannot be found, or the cell's settings name no known benchmark.
     """
-    import_modules(src.benchmarks)
     config = DataConfig(**cell.config.get("data", {}))
     files = DataFiles(replace(config, root=str(root)) if root else config)
-    found = {}
-    for name, settings in cell.config.get("benchmark", {}).items():
-        kind = settings.get("kind")
-        if kind not in BENCHMARKS:
-            raise InputError(f"{cell.directory}: benchmark {name} is of an unknown kind, {kind}.")
-        shape, build = BENCHMARKS[kind]
-        for item in build(shape(**settings)).load(files.locate):
-            found[name, item.id] = text(item)
-    return found
+    return {
+        (name, item.id): text(item)
+        for name, benchmark in benchmarks_of(cell).items()
+        for item in benchmark.load(files.locate)
+    }
 
 
 def text(item: Item) -> str:
