@@ -16,6 +16,7 @@ from src.benchmarks.items import AssociationTest, Item
 from src.benchmarks.registry import BENCHMARKS
 from src.choices import one_of
 from src.compression.calibration import Calibration, find_calibration
+from src.compression.library import library_versions
 from src.compression.receipt import Receipt
 from src.compression.registry import compress
 from src.compression.stack import kinds_of, plain_settings, steps_of
@@ -192,7 +193,8 @@ def prepare(config: Config) -> Prepared:
         "limit": config.debug.limit,
         "data": files.checksums(),
         "device": resolve_device(config.system.device),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": {name: version(name) for name in LIBRARIES}
+        | library_versions(config.compression),
         "code": code_digest(kinds),
     }
     return Prepared(questions, dict(files.used), source, calibrations, parts)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from src.compression.receipt import Change, describe_change
+from src.compression.storage import tensors
 
 if TYPE_CHECKING:
     import torch
@@ -123,11 +124,11 @@ def stored_bits(module: "nn.Module") -> float:
     """Count the bits per weight of a new layer: all that it stores besides its bias.
 
     Args:
-        module: A layer with `dense_weight()`.
+        module: A layer whose weight `dense_weight` knows.
     """
     stored = sum(
         tensor.numel() * tensor.element_size()
-        for name, tensor in module.state_dict().items()
+        for name, tensor in tensors(module)
         if name.rpartition(".")[2] != "bias"
     )
     dense = dense_weight(module)
@@ -170,11 +171,24 @@ def dense_weight(module: "nn.Module") -> "torch.Tensor | None":
     if not isinstance(module, nn.Linear | nn.Embedding | Conv1D):
         return None
     weight = module.get_parameter("weight").detach()
-    if type(weight) is not torch.Tensor:  # torchao's
-        weight = weight.dequantize()
+    if type(weight) is not torch.Tensor:
+        weight = _unwrap(weight)
     if not weight.is_floating_point():
         return None
     return weight.t() if isinstance(module, Conv1D) else weight
+
+
+def _unwrap(weight: "torch.Tensor") -> "torch.Tensor":
+    """Give the dense weight that a tensor of torchao's stands for."""
+    import torch
+    from torch.nn import functional
+
+    if type(weight).dequantize is not torch.Tensor.dequantize:
+        dense: torch.Tensor = weight.dequantize()
+        return dense
+    # A layout that only its own product can read: the product with the identity.
+    one = torch.eye(weight.shape[1], dtype=weight.dtype, device=weight.device)
+    return functional.linear(one, weight).t()
 
 
 def called_modules(subject: "Subject", modules: dict[str, "nn.Module"]) -> set[str]:

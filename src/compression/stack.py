@@ -33,7 +33,16 @@ def steps_of(settings: Any) -> dict[str, Any]:
 
 def kinds_of(settings: Any) -> set[str]:
     """Name all methods that a compression uses, those within a method's settings included."""
-    return {kind for step in steps_of(settings).values() for kind in _kinds(step)}
+    return {method.kind for method in _methods(settings)}
+
+
+def libraries_of(settings: Any) -> list[str]:
+    """Name the libraries whose version decides what a compression does, beside those of all cells.
+
+    They are what the settings classes of its methods say in `libraries`.
+    """
+    used = (getattr(one, "libraries", ()) for one in _methods(settings))
+    return sorted({name for names in used for name in names})
 
 
 def plain_settings(settings: Any) -> dict[str, Any]:
@@ -49,12 +58,15 @@ def plain_settings(settings: Any) -> dict[str, Any]:
     }
 
 
-def _kinds(settings: Any) -> Iterator[str]:
+def _methods(settings: Any) -> Iterator[Any]:
+    """Give the settings of a compression's methods, those within a method's settings included."""
     if isinstance(settings, Mapping):
         for value in settings.values():
-            yield from _kinds(value)
+            yield from _methods(value)
     elif is_dataclass(settings):
-        if isinstance(kind := getattr(settings, "kind", None), str):
-            yield kind
+        if isinstance(getattr(settings, "kind", None), str) and not isinstance(
+            settings, StackConfig
+        ):
+            yield settings
         for field in fields(settings):
-            yield from _kinds(getattr(settings, field.name))
+            yield from _methods(getattr(settings, field.name))

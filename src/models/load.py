@@ -1,5 +1,6 @@
 """Loading a checkpoint as what it is, and refusing one that does not fit its class."""
 
+import logging
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,9 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
     # What its load report calls a warning is an error here or is explained; see check_weights.
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    # transformers imports torchao where it is installed, which says what it has no GPU kernels of.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     # Without this, a .bin checkpoint makes transformers ask the hub for a converted one.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     source, architecture = find_source(config)
