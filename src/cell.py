@@ -171,11 +171,7 @@ def prepare(config: Config) -> Prepared:
         items = limited(benchmark.load(files.locate), config.debug.limit)
         questions[name] = Question(benchmark, items)
     source, _ = find_source(config.model)
-    calibrations = {
-        name: calibration
-        for name, step in steps_of(config.compression).items()
-        if (calibration := find_calibration(step, files)) is not None
-    }
+    calibrations = find_calibrations(config, files)
     kinds = kinds_of(config.compression) | set(config.scorer.names)
     kinds |= {settings.kind for settings in config.benchmark.values()}
     dense = config.compression.name == "none"
@@ -198,6 +194,15 @@ def prepare(config: Config) -> Prepared:
         "code": code_digest(kinds),
     }
     return Prepared(questions, dict(files.used), source, calibrations, parts)
+
+
+def find_calibrations(config: Config, files: DataFiles) -> dict[str, Calibration]:
+    """Locate the texts that steps of the compression let the model read: step -> calibration."""
+    return {
+        name: calibration
+        for name, step in steps_of(config.compression).items()
+        if (calibration := find_calibration(step, files)) is not None
+    }
 
 
 def _exactly(source: Source) -> str:
@@ -279,7 +284,7 @@ def _before(
     if not config.drift.requests or not accelerator.is_main_process:
         return "drift.requests=0"
     items = [question.items for question in prepared.questions.values()]
-    requests = draw(subject, items, config.scorer.name, config.drift)
+    requests = draw(subject, items, config.scorer.names, config.drift)
     return remember(subject, requests, config.drift, budget(subject, config.system))
 
 

@@ -5,6 +5,7 @@ same cell, and the compressed one is compared with these answers over the whole 
 of it reaches the scores.
 """
 
+import itertools
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -49,14 +50,17 @@ class Before:
 
 
 def draw(
-    subject: Subject, questions: Iterable[Sequence[Item]], scorer: str, settings: DriftConfig
+    subject: Subject,
+    questions: Iterable[Sequence[Item]],
+    scorers: Sequence[str],
+    settings: DriftConfig,
 ) -> list[LogProbs]:
     """Draw predictions from those that the benchmarks ask for, at most one an input.
 
     Args:
         subject: The subject.
         questions: The items of each benchmark.
-        scorer: Name of the scorer.
+        scorers: Names of the scorers.
         settings: How many, and the seed.
 
     Returns:
@@ -66,7 +70,7 @@ def draw(
     items = [item for question in questions for item in question]
     generator.shuffle(items)
     drawn: dict[tuple[int, ...], LogProbs] = {}
-    for item in items:
+    for item, scorer in itertools.product(items, scorers):
         if len(drawn) >= settings.requests:
             break
         try:

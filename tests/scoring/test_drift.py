@@ -39,7 +39,7 @@ def test_divergence_by_hand():
 @pytest.mark.parametrize("name", [*MASKED, *CAUSAL])
 def test_it_is_scipys_divergence_of_plain_passes(name, load):
     subject = load(name)
-    requests = draw(subject, QUESTIONS, "bias_bench", DriftConfig(requests=9))
+    requests = draw(subject, QUESTIONS, ["bias_bench"], DriftConfig(requests=9))
     assert len({request.ids for request in requests}) == len(requests) == 9
 
     def logits():
@@ -78,21 +78,21 @@ def test_the_sample_is_of_what_is_asked_and_the_seeds(subject):
                     asked |= {(request.ids, row) for row in request.rows}
 
     def drawn(**settings):
-        requests = draw(loaded, QUESTIONS, "bias_bench", DriftConfig(**settings))
+        requests = draw(loaded, QUESTIONS, ["bias_bench"], DriftConfig(**settings))
         return [(request.ids, request.rows[0]) for request in requests]
 
     assert set(drawn()) <= asked
     assert {ids for ids, _ in drawn(requests=1000)} == {ids for ids, _ in asked}
     assert drawn(requests=5) == drawn(requests=5)
     assert drawn(requests=5) != drawn(requests=5, seed=1)
-    assert draw(loaded, [TESTS], "bias_bench", DriftConfig()) == []
+    assert draw(loaded, [TESTS], ["bias_bench"], DriftConfig()) == []
 
 
 @pytest.mark.parametrize("name", ["bert", "albert", "mobilebert", "llama", "gpt2"])
 def test_outputs_of_blocks(name, load):
     subject = load(name)
     settings = DriftConfig(requests=6, layers=True)
-    requests = draw(subject, QUESTIONS, "bias_bench", settings)
+    requests = draw(subject, QUESTIONS, ["bias_bench"], settings)
 
     def states():
         with torch.no_grad():
@@ -117,7 +117,7 @@ def test_outputs_of_blocks(name, load):
 
 def test_what_cannot_be_compared_says_why(load, monkeypatch):
     subject, other = load("bert"), load("gpt2")
-    requests = draw(subject, [PAIRS], "bias_bench", DriftConfig())
+    requests = draw(subject, [PAIRS], ["bias_bench"], DriftConfig())
     before = remember(subject, requests, DriftConfig(), BUDGET)
     assert "another vocabulary" in compare(other, before, BUDGET)["reason"]
     assert "no log-probabilities" in remember(subject, [], DriftConfig(), BUDGET)
