@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import pandas as pd
 from accelerate import Accelerator
@@ -16,15 +17,16 @@ from src.errors import Unsupported
 from src.models.subject import Subject
 from src.processes import together
 from src.progress import Progress
-from src.scoring.batching import Forward, merge, scatter
+from src.scoring.batching import Forward, deal, merge, scatter
 from src.scoring.engine import Engine
+from src.scoring.probe import refusal
 from src.scoring.requests import Answer, Request
 from src.scoring.scorer import Plan, plan_items, score_items
 from src.system.config import SystemConfig
 
 Asked = tuple[str, str]
 """Name of a benchmark and of the scorer that asks its items."""
-BUDGETS = {"cpu": (4096, 2**25), "cuda": (65536, 2**29)}
+BUDGETS = {"cpu": (2048, 2**25), "cuda": (65536, 2**29)}
 """Device type -> most tokens and most logits a batch, where the settings leave them open."""
 
 
@@ -63,7 +65,7 @@ class Evaluation:
     measured: dict[Asked, Measured]
     unsupported: dict[str, str]
     also_unsupported: dict[str, str]
-    work: dict[str, float]
+    work: dict[str, Any]
 
 
 def evaluate(
@@ -147,16 +149,15 @@ def _plan(
 
 def _run(
     subject: Subject, forwards: Sequence[Forward], system: SystemConfig, accelerator: Accelerator
-) -> tuple[list[Answer], dict[str, float]]:
+) -> tuple[list[Answer], dict[str, Any]]:
     """Run this process's share of the forwards and exchange the answers.
 
     Returns:
         All answers, and counts over all processes with this one's times.
     """
     engine = Engine(subject, *budget(subject, system))
-    # Dealt out by length, so that every process has the same amount of work and equal lengths.
-    order = sorted(range(len(forwards)), key=lambda index: (-len(forwards[index].ids), index))
-    mine = order[accelerator.process_index :: accelerator.num_processes]
+    packed = not refusal(subject)
+    mine = deal(forwards, accelerator.process_index, accelerator.num_processes, packed)
     share = [forwards[index] for index in mine]
     started = time.perf_counter()
     together(lambda: engine.warm_up(share))
@@ -168,11 +169,13 @@ def _run(
     seconds = time.perf_counter() - warm
     shares = gather_object([(list(zip(mine, answers, strict=True)), engine.work)])
     everyone = dict(pair for pairs, _ in shares for pair in pairs)
-    work: dict[str, float] = {
+    work: dict[str, Any] = {
         "warm_up_seconds": warm - started,
         "model_seconds": seconds,
         "batches": sum(done.batches for _, done in shares),
         "out_of_memory_retries": sum(done.retries for _, done in shares),
+        "tokens_run": sum(done.tokens for _, done in shares),
+        "unpacked_because": next((done.unpacked for _, done in shares if done.unpacked), ""),
         "batch_tokens": engine.batch_tokens,
         "processes": accelerator.num_processes,
     }

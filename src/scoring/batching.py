@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
 
 from src.scoring.requests import Answer, LogProbs, Request
 
 Pair = tuple[int, int]
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -31,14 +36,32 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Forwards of one length and one kind that run together."""
+    """Forwards of one kind that run together.
+
+    Attributes:
+        forwards: The inputs.
+        ids: What the model is given, shape (rows, width); nothing in it is padding.
+        nodes: For each forward, where its tokens are in `ids`, counted row by row.
+        positions: Position ids in the shape of `ids`; None for those the model counts itself.
+        ends: Of packed sequences, the trees' `ends` (see `src.scoring.packing`); empty where each
+            row is a sequence.
+    """
 
     forwards: tuple[Forward, ...]
+    ids: Integers
+    nodes: tuple[Integers, ...]
+    positions: Integers | None = None
+    ends: tuple[Integers, ...] = ()
 
     @property
     def tokens(self) -> int:
         """Tokens in the batch; none of them is padding."""
-        return len(self.forwards) * len(self.forwards[0].ids)
+        return int(self.ids.size)
+
+    @property
+    def pooling(self) -> str:
+        """What is asked of all forwards in it."""
+        return self.forwards[0].pooling
 
 
 def merge(requests: Iterable[Request]) -> tuple[list[Forward], list[tuple[int, list[int]]]]:
@@ -82,21 +105,22 @@ class Budget:
 
     Attributes:
         tokens: Most tokens.
-        logits: Most logits (rows times vocabulary).
         vocabulary: Size of the vocabulary.
+        logits: Most logits (rows times vocabulary); None where they are made a few at a time.
         selective: Whether only the rows asked for are computed, or all of them.
     """
 
     tokens: int
-    logits: int
     vocabulary: int
+    logits: int | None = None
     selective: bool = True
 
-    def rows(self, forward: Forward) -> int:
-        """Count the rows of logits that a forward makes."""
-        if forward.pooling:
-            return 0
-        return len(forward.rows) if self.selective else len(forward.ids)
+    def fits(self, tokens: int, asked: int) -> bool:
+        """Say whether a batch may hold so many tokens, so many of them asked for."""
+        rows = asked if self.selective else tokens
+        return tokens <= self.tokens and (
+            self.logits is None or rows * self.vocabulary <= self.logits
+        )
 
 
 def batches(forwards: Sequence[Forward], budget: Budget) -> Iterator[Batch]:
@@ -106,19 +130,42 @@ def batches(forwards: Sequence[Forward], budget: Budget) -> Iterator[Batch]:
     that a sequence's numbers do not depend on its company. Longest first finds a budget that does
     not fit in memory at once.
     """
-    current: list[Forward] = []
-    rows = 0
-    for forward in sorted(forwards, key=lambda one: (one.pooling, -len(one.ids), one.ids)):
-        more = budget.rows(forward)
-        full = current and (
-            (current[0].pooling, len(current[0].ids)) != (forward.pooling, len(forward.ids))
-            or (len(current) + 1) * len(forward.ids) > budget.tokens
-            or (rows + more) * budget.vocabulary > budget.logits
-        )
-        if full:
-            yield Batch(tuple(current))
-            current, rows = [], 0
-        current.append(forward)
-        rows += more
-    if current:
-        yield Batch(tuple(current))
+    order = sorted(forwards, key=lambda one: (one.pooling, -len(one.ids), one.ids))
+    for (_, length), group in groupby(order, key=lambda one: (one.pooling, len(one.ids))):
+        current: list[Forward] = []
+        rows = 0
+        for forward in group:
+            more = 0 if forward.pooling else len(forward.rows)
+            if current and not budget.fits((len(current) + 1) * length, rows + more):
+                yield _stacked(current)
+                current, rows = [], 0
+            current.append(forward)
+            rows += more
+        yield _stacked(current)
+
+
+def _stacked(forwards: Sequence[Forward]) -> Batch:
+    ids = np.array([forward.ids for forward in forwards])
+    return Batch(tuple(forwards), ids, tuple(np.arange(ids.size).reshape(ids.shape)))
+
+
+def deal(forwards: Sequence[Forward], share: int, shares: int, packed: bool) -> list[int]:
+    """Choose which forwards one of several processes runs.
+
+    Args:
+        forwards: All of them.
+        share: The process's number.
+        shares: How many there are.
+        packed: Whether sequences are packed: then those that begin alike stay together, and every
+            process has as many tokens. Otherwise every process has as many of each length.
+
+    Returns:
+        Indices into `forwards`.
+    """
+    if not packed:
+        order = sorted(range(len(forwards)), key=lambda at: (-len(forwards[at].ids), at))
+        return order[share::shares]
+    order = sorted(range(len(forwards)), key=lambda at: (forwards[at].pooling, forwards[at].ids))
+    before = np.cumsum([0, *(len(forwards[at].ids) for at in order)])
+    owner = before[:-1] * shares // max(int(before[-1]), 1)
+    return [at for at, one in zip(order, owner, strict=True) if one == share]

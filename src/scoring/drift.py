@@ -21,7 +21,7 @@ from src.models.subject import Subject
 from src.scoring.batching import Batch, Forward, merge
 from src.scoring.config import DriftConfig
 from src.scoring.engine import Engine
-from src.scoring.head import SelectiveHead
+from src.scoring.head import pairs_of
 from src.scoring.layer_drift import LayerOutputs, layer_errors, layer_outputs
 from src.scoring.requests import Answer, LogProbs
 from src.scoring.scorer import plan_items
@@ -166,12 +166,10 @@ def _by_input(before: Before) -> dict[tuple[int, ...], Answer]:
 class Logits(Engine):
     """Answers with the logits of the whole vocabulary, (positions, vocabulary) an input."""
 
-    def _log_probabilities(
-        self, batch: Batch, ids: torch.Tensor, head: SelectiveHead
-    ) -> list[Answer]:
-        logits = _all_logits(batch, ids, head).float().cpu().numpy()
-        ends = np.cumsum([len(forward.pairs) for forward in batch.forwards])
-        return np.split(logits, ends[:-1])
+    direct: bool | None = False  # all logits of a batch are wanted at once
+
+    def _values(self, batch: Batch, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self._head.logits(inputs, pairs_of(batch)[0]).float().cpu()
 
 
 @dataclass(slots=True)
@@ -182,12 +180,11 @@ class Divergences(Engine):
         before: Input -> its logits before, (positions, vocabulary).
     """
 
+    direct: bool | None = False
     before: dict[tuple[int, ...], Answer] = field(default_factory=dict)
 
-    def _log_probabilities(
-        self, batch: Batch, ids: torch.Tensor, head: SelectiveHead
-    ) -> list[Answer]:
-        logits = _all_logits(batch, ids, head)
+    def _values(self, batch: Batch, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        logits = self._head.logits(inputs, pairs_of(batch)[0])
         old = np.concatenate([self.before[forward.ids] for forward in batch.forwards])
         if old.shape != tuple(logits.shape):
             raise InputError(
@@ -200,8 +197,7 @@ class Divergences(Engine):
                 np.split(old, range(CHUNK, len(old), CHUNK)), logits.split(CHUNK), strict=True
             )
         ]
-        ends = np.cumsum([len(forward.pairs) for forward in batch.forwards])
-        return np.split(torch.cat(parts).cpu().numpy(), ends[:-1])
+        return torch.cat(parts)
 
 
 def divergence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
@@ -220,11 +216,3 @@ def divergence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     kl = torch.where(p == -torch.inf, 0.0, p.exp() * (p - q)).sum(-1)
     same = before.argmax(-1) == after.argmax(-1)
     return torch.stack([kl, same.double()], dim=1)
-
-
-def _all_logits(batch: Batch, ids: torch.Tensor, head: SelectiveHead) -> torch.Tensor:
-    picked = [
-        (index, row) for index, forward in enumerate(batch.forwards) for row, _ in forward.pairs
-    ]
-    rows = torch.tensor(picked).to(ids.device)
-    return head.logits(ids, (rows[:, 0], rows[:, 1]))

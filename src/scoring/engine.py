@@ -1,8 +1,8 @@
 """The only place that runs the model: requests in, answers out."""
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,11 +11,17 @@ import torch
 from src.errors import InputError
 from src.models.subject import Subject
 from src.scoring.attention import received_attention
-from src.scoring.batching import Batch, Budget, Forward, batches
-from src.scoring.head import SelectiveHead
+from src.scoring.batching import Batch, Budget, Forward, Integers, batches
+from src.scoring.cpu_linear import PackedLinears
+from src.scoring.head import SelectiveHead, asked_of
+from src.scoring.packed_attention import PackedAttention
+from src.scoring.packing import POOLINGS, packs
+from src.scoring.probe import furthest, refusal, samples, tolerance
 from src.scoring.requests import Answer
 
 log = logging.getLogger(__name__)
+CHUNKS = 8
+"""Part of `batch_logits` that is held at a time where the head can be called for a few rows."""
 
 
 @dataclass(slots=True)
@@ -24,27 +30,31 @@ class Work:
 
     Attributes:
         forwards: Distinct inputs run.
-        tokens: Tokens in them.
+        tokens: Tokens the model was given for them.
         batches: Model calls.
         retries: Batches that did not fit in memory and were cut.
+        unpacked: Why sequences were not packed; empty where they were.
     """
 
     forwards: int = 0
     tokens: int = 0
     batches: int = 0
     retries: int = 0
+    unpacked: str = ""
 
 
 @dataclass(slots=True)
 class Engine:
-    """Runs forwards in batches of equal length.
+    """Runs forwards in batches of packed sequences, or of equal length where a model needs it.
 
     Attributes:
         subject: Model and device.
         batch_tokens: Most tokens a batch; halved for good when memory runs out.
-        batch_logits: Most logits a batch.
+        batch_logits: Most logits a batch; an eighth of them where they are made a few at a time.
         on_batch: Called after each batch with the number of forwards it held.
-        selective: Whether the model's head computes the asked positions only; found in warm-up.
+        packed: Whether sequences are packed; None before that was tried.
+        selective: Whether the model's head computes the asked positions only, as far as is known.
+        direct: Whether the head can be called for a few rows at a time; None if not yet known.
         work: Counts of what was done.
     """
 
@@ -52,20 +62,25 @@ class Engine:
     batch_tokens: int
     batch_logits: int
     on_batch: Callable[[int], None] = lambda _: None
+    packed: bool | None = None
     selective: bool = True
+    direct: bool | None = None
     work: Work = field(default_factory=Work)
+    _head: SelectiveHead = field(init=False)
+    _attention: PackedAttention = field(init=False)
 
     def warm_up(self, forwards: Sequence[Forward]) -> None:
         """Run the shortest input of each kind once, so that one-time costs are not timed.
+
+        Also tries whether packed sequences give what each one gives alone.
 
         Args:
             forwards: What will be run.
         """
         shortest = {one.pooling: one for one in sorted(forwards, key=lambda one: -len(one.ids))}
-        with closing(SelectiveHead(self.subject.model)) as head, torch.inference_mode():
-            for forward in shortest.values():
-                self._run_batch(Batch((forward,)), head)
-                self.selective = self.selective and head.selective
+        with self._opened():
+            self._answers(list(shortest.values()), batches(list(shortest.values()), Budget(1, 1)))
+            self._try_packing(forwards)
 
     def run(self, forwards: Sequence[Forward]) -> list[Answer]:
         """Answer everything asked of some forwards.
@@ -82,62 +97,137 @@ class Engine:
         """
         answers: dict[int, Answer] = {}
         waiting = list(forwards)
-        with closing(SelectiveHead(self.subject.model)) as head, torch.inference_mode():
+        with self._opened():
+            self._try_packing(forwards)
             while waiting:
-                waiting = self._pass(waiting, head, answers)
+                waiting = self._pass(waiting, answers)
         return [answers[id(forward)] for forward in forwards]
 
-    def _pass(
-        self, forwards: Sequence[Forward], head: SelectiveHead, answers: dict[int, Answer]
-    ) -> list[Forward]:
-        """Run batch after batch until all are done or memory runs out; return what is left."""
-        # A padded embedding matrix has more rows than the tokenizer has tokens; the head has too.
-        vocabulary = int(self.subject.model.get_input_embeddings().weight.shape[0])
-        budget = Budget(self.batch_tokens, self.batch_logits, vocabulary, self.selective)
-        for batch in batches(forwards, budget):
-            results: list[Answer] | None = None
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Change the model for speed, and back."""
+        model = self.subject.model
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            self._head = stack.enter_context(closing(SelectiveHead(model, self.direct)))
+            stack.enter_context(closing(PackedLinears(model)))
+            self._attention = PackedAttention(model, self.subject.objective == "causal")
+            yield
+
+    def _try_packing(self, forwards: Sequence[Forward]) -> None:
+        """Find out whether packed sequences give what each one gives alone."""
+        if self.packed is not None or not forwards:
+            return
+        self.work.unpacked = refusal(self.subject) or self._probe(forwards)
+        self.packed = not self.work.unpacked
+        if self.work.unpacked:
+            log.info("sequences are not packed: %s", self.work.unpacked)
+
+    def _probe(self, forwards: Sequence[Forward]) -> str:
+        """Compare a few sequences, packed and alone; give what is wrong, or nothing."""
+        accepted = tolerance(self.subject.model.dtype)
+        for few in samples(forwards):
             try:
-                results = self._run_batch(batch, head)
+                alone = self._answers(few, batches(few, Budget(1, 1)))
+                together = self._answers(few, self._packs(few))
+            # Any kind: what a model does with inputs it was not written for is not known. What
+            # has nothing to do with packing comes again, when the batches are run.
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+            if not (difference := furthest(together, alone)) <= accepted:
+                return f"answers change by {difference:.1e}"
+        return ""
+
+    def _answers(self, forwards: Sequence[Forward], cut: Iterable[Batch]) -> list[Answer]:
+        answers: dict[int, Answer] = {}
+        for batch in cut:
+            found = _split(batch, self._run_batch(batch))
+            answers |= {id(one): value for one, value in zip(batch.forwards, found, strict=True)}
+        return [answers[id(forward)] for forward in forwards]
+
+    def _batches(self, forwards: Sequence[Forward]) -> Iterator[Batch]:
+        """Cut what can be packed into packs, and the rest into batches of equal length."""
+        can: list[Forward] = []
+        rest: list[Forward] = []
+        longest = self._attention.longest
+        for forward in forwards:
+            fits = longest is None or len(forward.ids) <= longest
+            (can if self.packed and fits and forward.pooling in POOLINGS else rest).append(forward)
+        yield from self._packs(can)
+        yield from batches(rest, self._budget())
+
+    def _packs(self, forwards: Sequence[Forward]) -> Iterator[Batch]:
+        return packs(forwards, self._budget(), self.subject.objective == "causal")
+
+    def _budget(self) -> Budget:
+        logits = None if self.direct else self.batch_logits
+        return Budget(self.batch_tokens, self._vocabulary, logits, self.selective)
+
+    @property
+    def _vocabulary(self) -> int:
+        # A padded embedding matrix has more rows than the tokenizer has tokens; the head has too.
+        return int(self.subject.model.get_input_embeddings().weight.shape[0])
+
+    def _pass(self, forwards: Sequence[Forward], answers: dict[int, Answer]) -> list[Forward]:
+        """Run batch after batch until all are done or memory runs out; return what is left."""
+        # What a GPU computes is waited for while it works on the next batch.
+        running: tuple[Batch, torch.Tensor] | None = None
+        for batch in self._batches(forwards):
+            results: torch.Tensor | None = None
+            try:
+                results = self._run_batch(batch)
+                self._collect(running, answers)
+                running = (batch, results)
             except (RuntimeError, MemoryError) as error:
                 self._refuse_unless_memory(batch, error)
             if results is None:
                 # Outside the handler: the error's traceback held on to the batch's tensors.
+                self._collect(running, answers)
                 self._shrink(batch)
                 return [forward for forward in forwards if id(forward) not in answers]
-            for forward, answer in zip(batch.forwards, results, strict=True):
-                _check_finite(forward, answer, self.subject)
-                answers[id(forward)] = answer
-            self.work.forwards += len(batch.forwards)
-            self.work.tokens += batch.tokens
-            self.work.batches += 1
-            self.on_batch(len(batch.forwards))
+        self._collect(running, answers)
         return []
 
-    def _run_batch(self, batch: Batch, head: SelectiveHead) -> list[Answer]:
-        ids = torch.tensor([forward.ids for forward in batch.forwards]).to(self.subject.device)
-        if batch.forwards[0].pooling == "attention":
-            return list(received_attention(self.subject.model, ids).cpu().numpy())
-        if batch.forwards[0].pooling:
-            hidden = self.subject.model.base_model(input_ids=ids).last_hidden_state.float()
-            pooled = hidden.mean(1) if batch.forwards[0].pooling == "mean" else hidden[:, 0]
-            return list(pooled.cpu().numpy())
-        return self._log_probabilities(batch, ids, head)
+    def _collect(
+        self, running: tuple[Batch, torch.Tensor] | None, answers: dict[int, Answer]
+    ) -> None:
+        """Fetch a batch's answers from the device and count it."""
+        if running is None:
+            return
+        batch, results = running
+        for forward, answer in zip(batch.forwards, _split(batch, results), strict=True):
+            _check_finite(forward, answer, self.subject)
+            answers[id(forward)] = answer
+        self.work.forwards += len(batch.forwards)
+        self.work.tokens += batch.tokens
+        self.work.batches += 1
+        self.on_batch(len(batch.forwards))
 
-    def _log_probabilities(
-        self, batch: Batch, ids: torch.Tensor, head: SelectiveHead
-    ) -> list[Answer]:
-        place: dict[tuple[int, int], int] = {}
-        picked: list[tuple[int, int]] = []
-        for index, forward in enumerate(batch.forwards):
-            for row, target in forward.pairs:
-                picked.append((place.setdefault((index, row), len(place)), target))
-        rows = torch.tensor(list(place)).to(ids.device)
-        wanted = torch.tensor(picked).to(ids.device)
-        logits = head.logits(ids, (rows[:, 0], rows[:, 1])).float()
-        normaliser = torch.logsumexp(logits, dim=-1)
-        values = logits[wanted[:, 0], wanted[:, 1]] - normaliser[wanted[:, 0]]
-        ends = np.cumsum([len(forward.pairs) for forward in batch.forwards])
-        return np.split(values.cpu().numpy(), ends[:-1])
+    def _run_batch(self, batch: Batch) -> torch.Tensor:
+        """Run a batch; give its answers, joined, where the model is."""
+        device, model = self.subject.device, self.subject.model
+        inputs = {"input_ids": _on(device, batch.ids)}
+        if batch.positions is not None:
+            inputs["position_ids"] = _on(device, batch.positions + self._attention.first_position)
+        if batch.pooling == "attention":
+            return received_attention(model, inputs["input_ids"])
+        packed = self._attention.over(batch.ends) if batch.ends else nullcontext()
+        with packed:
+            if not batch.pooling:
+                values = self._values(batch, inputs)
+                self.selective, self.direct = self._head.selective, self._head.direct
+                return values
+            output = model.base_model(**inputs)
+            hidden: torch.Tensor = output.last_hidden_state.float().flatten(0, 1)
+        if batch.pooling == "first":
+            return hidden[_on(device, np.array([nodes[0] for nodes in batch.nodes]))]
+        return _means(hidden, batch.nodes)
+
+    def _values(self, batch: Batch, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Compute what the pairs of a batch's forwards ask for, joined, one value or row a pair."""
+        most = max(1, self.batch_logits // CHUNKS // self._vocabulary)
+        values = self._head.log_probabilities(inputs, asked := asked_of(batch), most)
+        return values[_on(self.subject.device, np.argsort(asked.order))]
 
     def _refuse_unless_memory(self, batch: Batch, error: RuntimeError | MemoryError) -> None:
         """Raise what is no lack of memory, or cannot be helped by a smaller batch."""
@@ -168,3 +258,30 @@ def _check_finite(forward: Forward, answer: Answer, subject: Subject) -> None:
             f"{subject.text.decode(forward.ids)!r}. Its weights are broken, or the dtype or the "
             "compression is too narrow for it: try model.dtype=float32 and compression=none."
         )
+
+
+def _on(device: torch.device, array: Integers) -> torch.Tensor:
+    """Put an array on the device, on a GPU without waiting for it."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def _means(hidden: torch.Tensor, nodes: Sequence[Integers]) -> torch.Tensor:
+    """Average hidden states, (tokens, width), over the tokens of each sequence."""
+    # A padded table, because adding at indices is in no fixed order on a GPU.
+    lengths = np.array([len(one) for one in nodes])
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    table = np.zeros(inside.shape, dtype=np.int64)
+    table[inside] = np.concatenate(nodes)
+    weights = _on(hidden.device, inside / lengths[:, None]).to(hidden.dtype)
+    return torch.einsum("sn,snh->sh", weights, hidden[_on(hidden.device, table)])
+
+
+def _split(batch: Batch, results: torch.Tensor) -> list[Answer]:
+    values = results.cpu().numpy()
+    if batch.pooling:
+        return list(values)
+    ends = np.cumsum([len(forward.pairs) for forward in batch.forwards])
+    return np.split(values, ends[:-1])

@@ -16,14 +16,15 @@ class SystemConfig:
     batch_tokens: int | None = field(
         default=None,
         metadata=help_(
-            "most tokens a batch; null: 4096 on a CPU, 65536 on a GPU; halves itself "
+            "most tokens a batch; null: 2048 on a CPU, 65536 on a GPU; halves itself "
             "when memory runs out"
         ),
     )
     batch_logits: int | None = field(
         default=None,
         metadata=help_(
-            "most logits (positions x vocabulary) a batch; null: 2**25 on a CPU, 2**29 on a GPU"
+            "most logits (positions x vocabulary) of a batch, an eighth of them held at a time "
+            "where the model allows it; null: 2**25 on a CPU, 2**29 on a GPU"
         ),
     )
     progress: bool = field(default=True, metadata=help_("show progress"))

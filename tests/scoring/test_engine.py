@@ -48,7 +48,7 @@ def test_batches_hold_equal_lengths_within_both_budgets():
         for length in rng.integers(2, 9, 200)
     ]
     forwards, _ = merge(requests)
-    cut = list(batches(forwards, Budget(tokens=30, logits=6 * 100, vocabulary=100)))
+    cut = list(batches(forwards, Budget(tokens=30, vocabulary=100, logits=6 * 100)))
     assert sorted(id(f) for batch in cut for f in batch.forwards) == sorted(map(id, forwards))
     for batch in cut:
         assert len({len(f.ids) for f in batch.forwards}) == 1
@@ -105,10 +105,10 @@ def test_out_of_memory_halves_the_batch_and_goes_on(error, subject, monkeypatch)
     engine = Engine(loaded, 10_000, 10**8)
     whole = Engine._run_batch
 
-    def tight(self, batch, head):
+    def tight(self, batch):
         if batch.tokens > 20:
             raise error
-        return whole(self, batch, head)
+        return whole(self, batch)
 
     monkeypatch.setattr(Engine, "_run_batch", tight)
     found = engine.run(forwards)
@@ -119,7 +119,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(error, subject, monkeypatch)
 
 
 def test_one_sequence_that_does_not_fit_is_an_error(subject, monkeypatch):
-    def full(self, batch, head):
+    def full(self, batch):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(Engine, "_run_batch", full)
@@ -129,7 +129,7 @@ def test_one_sequence_that_does_not_fit_is_an_error(subject, monkeypatch):
 
 
 def test_other_errors_are_not_taken_for_a_full_memory(subject, monkeypatch):
-    def broken(self, batch, head):
+    def broken(self, batch):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     monkeypatch.setattr(Engine, "_run_batch", broken)

@@ -41,6 +41,8 @@ class DynamicInt8Linear(nn.Module):
         bias: fp32, shape (out_features,), or None.
     """
 
+    per_sequence = True
+    """Tells the engine that a sequence must not share its tokens with another (prefix trees)."""
     takes_rows = True
     """Tells the engine that only some rows of the output can be asked for (see `forward`)."""
 

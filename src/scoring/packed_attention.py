@@ -1,0 +1,169 @@
+"""Attention within packed sequences, for any model that asks transformers for its attention."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedModel
+
+from src.errors import Unsupported
+from src.scoring.batching import Integers
+
+NAME = "packed"
+WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
+"""Settings of a model that bound how far back attention reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which packed tokens see which others.
+
+    Attributes:
+        gather: Token at each place of a (trees, nodes) table, whose short rows repeat token 0; None
+            where the trees are equal in size.
+        scatter: Place in that table of each token; None likewise.
+        mask: Whether a node (third axis) sees another (fourth), shape (trees, 1, nodes, nodes);
+            None where all of a tree's nodes see each other.
+        trees: How many there are.
+    """
+
+    gather: torch.Tensor | None
+    scatter: torch.Tensor | None
+    mask: torch.Tensor | None
+    trees: int
+
+
+def find_layout(ends: Sequence[Integers], causal: bool, device: torch.device) -> Layout:
+    """Lay packed trees out for attention.
+
+    Args:
+        ends: Of each tree, see `src.scoring.packing.Tree`.
+        causal: Whether a node sees its ancestors only, or its whole tree.
+        device: Where the model is.
+    """
+    sizes = np.array([len(tree) for tree in ends])
+    columns = np.arange(sizes.max())
+    inside = columns < sizes[:, None]
+    equal = bool(inside.all())
+    mask = None
+    if causal:
+        # Places that no node has see each other: a row without any would not be a number.
+        until = np.full(inside.shape, columns.size)
+        until[inside] = np.concatenate(ends)
+        end = torch.from_numpy(until).to(device)[:, None, None, :]
+        node = torch.arange(columns.size, device=device)
+        mask = (node[None, :] <= node[:, None]) & (node[:, None] < end)
+    elif not equal:
+        keys = torch.from_numpy(inside).to(device)[:, None, None, :]
+        mask = keys.expand(-1, -1, columns.size, -1)
+    if equal:
+        return Layout(None, None, mask, sizes.size)
+    gather = np.zeros(inside.shape, dtype=np.int64)
+    gather[inside] = np.arange(sizes.sum())
+    scatter = np.flatnonzero(inside)
+    return Layout(
+        torch.from_numpy(gather).to(device), torch.from_numpy(scatter).to(device), mask, sizes.size
+    )
+
+
+class PackedAttention:
+    """Attention function of a model whose batch is packed tokens, each a row of its own.
+
+    Everything outside attention works on the tokens as they come, without padding. Here they are
+    put into a table with a row a tree, where padding costs next to nothing.
+    """
+
+    def __init__(self, model: PreTrainedModel, causal: bool) -> None:
+        """Args: the model, and whether its tokens see only what is before them."""
+        self._causal = causal
+        self._device = model.device
+        self._layout: Layout | None = None
+        configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
+        self._configs: list[Any] = list(configs.values())
+        windows = [getattr(config, name, None) for config in self._configs for name in WINDOWS]
+        self.longest = min((w for w in windows if isinstance(w, int)), default=None)
+        """Length of the longest sequence that may be packed; None for any."""
+        self.first_position = _first_position(model)
+        """Position id of a sequence's first token."""
+
+    @contextmanager
+    def over(self, ends: Sequence[Integers]) -> Iterator[None]:
+        """Make the model attend within these trees while the block runs."""
+        self._layout = find_layout(ends, self._causal, self._device)
+        before = [config._attn_implementation for config in self._configs]
+        AttentionInterface.register(NAME, self)
+        try:
+            for config in self._configs:
+                config._attn_implementation = NAME
+            yield
+        finally:
+            for config, name in zip(self._configs, before, strict=True):
+                config._attn_implementation = name
+            self._layout = None
+
+    def __call__(
+        self,
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        scaling: float | None = None,
+        **options: Any,
+    ) -> tuple[torch.Tensor, None]:
+        """Attend, as transformers calls it.
+
+        Args:
+            module: The attention module.
+            query: Shape (tokens, heads, 1, width).
+            key: The same, with as many heads or fewer.
+            value: As `key`.
+            attention_mask: None.
+            scaling: Of the scores; None for 1 / sqrt(width).
+            options: Whatever else the model says.
+
+        Returns:
+            Shape (tokens, 1, heads, width), and no weights.
+
+        Raises:
+            Unsupported: The model wants something that is not done here.
+        """
+        del module
+        asked = [name for name in ("softcap", "s_aux", "position_bias") if _given(options, name)]
+        if self._layout is None or attention_mask is not None or query.shape[2] != 1 or asked:
+            raise Unsupported(f"attention of this kind cannot be packed: {asked or query.shape}")
+        layout, groups = self._layout, query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+        query, key, value = (_as_table(x, layout) for x in (query, key, value))
+        found = scaled_dot_product_attention(
+            query, key, value, attn_mask=layout.mask, scale=scaling
+        )
+        rows = found.transpose(1, 2).flatten(0, 1)
+        rows = rows if layout.scatter is None else rows[layout.scatter]
+        return rows[:, None], None
+
+
+def _first_position(model: PreTrainedModel) -> int:
+    """RoBERTa-type models count from `padding_idx + 1`; their position table says so."""
+    for name, module in model.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and padding is not None:
+            return int(padding) + 1
+    return 0
+
+
+def _as_table(x: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """From (tokens, heads, 1, width) to (trees, heads, nodes, width)."""
+    rows = x[:, :, 0]
+    if layout.gather is None:
+        return rows.reshape(layout.trees, -1, *rows.shape[1:]).transpose(1, 2)
+    return rows[layout.gather].transpose(1, 2)
+
+
+def _given(options: dict[str, Any], name: str) -> bool:
+    return options.get(name) is not None
