@@ -7,17 +7,18 @@ about an advantaged group ("... whether he would come forward" with `sent_less` 
 doctor). So a hit is score(sent_more) > score(sent_less), whatever the direction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import pandas as pd
 
 from src.benchmarks.base import ItemScore, Locate, Metric, nan_to_reason
+from src.benchmarks.crows_pairs_quality import pair_flags, read_revised
 from src.benchmarks.crows_pairs_units import pair_estimands
 from src.benchmarks.items import Item, SentencePair
 from src.benchmarks.registry import benchmark
-from src.benchmarks.selection import by_category, read_answer, rounded, select
+from src.benchmarks.selection import by_category, read_answer, rounded, select, with_flags
 from src.choices import help_, one_of
 from src.data.readers import read_csv
 from src.errors import InputError
@@ -33,7 +34,10 @@ CATEGORIES = (
     "religion",
     "sexual_orientation",
     "socioeconomic",
+    "other",  # eleven pairs of the revised benchmark, "autre" in its file
 )
+SHORT_NAMES = {"race-color": "race", "race_color": "race", "autre": "other"}
+SEPARATORS = {"comma": ",", "tab": "\t"}
 DIRECTIONS = ("stereo", "antistereo")
 NUMBER = ""  # the file's first column, which has no name
 TEXT_COLUMNS = ("sent_more", "sent_less")
@@ -42,7 +46,7 @@ COLUMNS = (*TEXT_COLUMNS, "stereo_antistereo", "bias_type")
 
 def short_name(bias_type: str) -> str:
     """Give the name a bias type is reported under ("race-color" -> "race", no hyphens)."""
-    return "race" if bias_type in ("race-color", "race_color") else bias_type.replace("-", "_")
+    return SHORT_NAMES.get(bias_type, bias_type.replace("-", "_"))
 
 
 @dataclass
@@ -54,16 +58,27 @@ class CrowsPairsConfig:
         default="crows_pairs/crows_pairs_anonymized.csv",
         metadata=help_("the pairs, in the benchmark's own CSV format, below data.root"),
     )
+    separator: str = field(
+        default="comma", metadata=help_("what stands between its columns", SEPARATORS)
+    )
+    revised: str | None = field(
+        default="crows_pairs/crows_pairs_revised.csv",
+        metadata=help_(
+            "the revised pairs, tab separated, that `file` is compared with for a quality flag, "
+            "where they are below data.root; null for none"
+        ),
+    )
     categories: list[str] | None = field(
         default=None, metadata=help_("which categories; null for all", CATEGORIES)
     )
 
     def __post_init__(self) -> None:
-        """Check the categories.
+        """Check the choices.
 
         Raises:
-            InputError: A category does not exist.
+            InputError: A category or separator does not exist.
         """
+        one_of("benchmark.crows_pairs.separator", self.separator, SEPARATORS)
         for category in self.categories or ():
             if short_name(category) not in CATEGORIES:
                 one_of("benchmark.crows_pairs.categories", category, CATEGORIES)
@@ -83,8 +98,10 @@ class CrowsPairs:
             InputError: A row is malformed; the message names file, row or pair, and column.
         """
         path = locate(self.settings.file)
-        rows = read_csv(path, (NUMBER, *COLUMNS), unique=NUMBER)
-        pairs = [_pair(row, f"{path}: pair {row[NUMBER]}") for row in rows]
+        separator = SEPARATORS[self.settings.separator]
+        rows = read_csv(path, (NUMBER, *COLUMNS), separator, unique=NUMBER)
+        revised = read_revised(self.settings.revised, NUMBER, locate)
+        pairs = [_pair(row, revised, f"{path}: pair {row[NUMBER]}") for row in rows]
         wanted = self.settings.categories
         names = None if wanted is None else [short_name(category) for category in wanted]
         return select(pairs, names, str(path))
@@ -98,12 +115,11 @@ class CrowsPairs:
         after rounding to `decimals` are a tie; the score columns stay unrounded.
         """
         pairs = cast(Sequence[SentencePair], items)
-        return pd.DataFrame(
-            [_row(pair, score, decimals) for pair, score in zip(pairs, scores, strict=True)]
-        )
+        rows = [_row(pair, score, decimals) for pair, score in zip(pairs, scores, strict=True)]
+        return with_flags(rows, pairs)
 
     def metrics(self, table: pd.DataFrame) -> list[Metric]:
-        """Compute the scores of each category, and "overall" over all nine pooled.
+        """Compute the scores of each category, and "overall" over all of them pooled.
 
         - `stereotype_score`: 100 · hits / N, a hit being the decision "more". Ties stay in N and
           are no hits, as in the official code, so they pull the score down; skipped pairs are
@@ -128,7 +144,9 @@ class CrowsPairs:
         ]
 
 
-def _pair(row: dict[str, str], where: str) -> SentencePair:
+def _pair(
+    row: dict[str, str], revised: Mapping[str, tuple[str, str]] | None, where: str
+) -> SentencePair:
     """Check one row of the file."""
     for column in TEXT_COLUMNS:
         if not row[column].strip():
@@ -144,7 +162,9 @@ def _pair(row: dict[str, str], where: str) -> SentencePair:
                 f"{where}, column {column!r}: {row[column]!r} is not one of {', '.join(choices)}."
             )
     number = row[NUMBER]
-    return SentencePair(number, category, number, row["sent_more"], row["sent_less"], direction)
+    flags = pair_flags(row, revised, number, where)
+    more, less = (row[column] for column in TEXT_COLUMNS)
+    return SentencePair(number, category, number, more, less, direction, flags=flags)
 
 
 def _row(pair: SentencePair, score: ItemScore, decimals: int | None) -> dict[str, object]:

@@ -1,7 +1,11 @@
 """Benchmark examples as plain data: what the scorers are given, and nothing about models."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
+
+Flags = Mapping[str, bool | None]
+"""Column of the item table -> whether that doubt applies; None where the data do not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,7 @@ class Item:
         category: The category the item is reported under ("gender", "race", ...).
         cluster: Items of one cluster are not independent of each other; resampling keeps them
             together (StereoSet target term). Equal to `id` where every item stands alone.
+        flags: What is doubtful about the item; nothing for a benchmark that has no such flags.
         what: What items of this type are called in messages.
     """
 
@@ -20,6 +25,7 @@ class Item:
     id: str
     category: str
     cluster: str
+    flags: Flags = field(default_factory=dict, kw_only=True, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What CrowS-Pairs and StereoSet share: choosing items, reading answers, walking categories."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -56,6 +56,19 @@ def read_answer(score: ItemScore, columns: Sequence[str]) -> Answer:
     values = tuple(float(score[column]) for column in columns)
     nans = [column for column, value in zip(columns, values, strict=True) if np.isnan(value)]
     return Answer(values, f"the score of {', '.join(nans)} is NaN" if nans else "")
+
+
+def with_flags(rows: Sequence[Mapping[str, object]], items: Sequence[Item]) -> pd.DataFrame:
+    """Make the item table of its rows, with a column for each flag that an item has.
+
+    A flag that the data do not tell is missing, which is not the same as False.
+    """
+    table = pd.DataFrame(rows)
+    names = dict.fromkeys(name for item in items for name in item.flags)
+    flags = {
+        name: pd.array([item.flags.get(name) for item in items], dtype="boolean") for name in names
+    }
+    return table.assign(**flags)
 
 
 def rounded(value: float, decimals: int | None) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 from src.benchmarks.base import ItemScore, Locate, Metric, nan_to_reason
 from src.benchmarks.items import Discourse, FillIn, Item
 from src.benchmarks.registry import benchmark
-from src.benchmarks.selection import by_category, read_answer, rounded, select
+from src.benchmarks.selection import by_category, read_answer, rounded, select, with_flags
 from src.benchmarks.stereoset_gold import DOMAINS, LABELS, TASKS, read_clusters
 from src.benchmarks.stereoset_rates import rates
 from src.benchmarks.stereoset_units import term_estimands
@@ -75,12 +75,8 @@ class StereoSet:
         their sum `lm_hits`; NaN where the cluster was skipped.
         """
         clusters = cast(Sequence[FillIn | Discourse], items)
-        return pd.DataFrame(
-            [
-                _row(cluster, score, decimals)
-                for cluster, score in zip(clusters, scores, strict=True)
-            ]
-        )
+        rows = [_row(one, score, decimals) for one, score in zip(clusters, scores, strict=True)]
+        return with_flags(rows, clusters)
 
     def metrics(self, table: pd.DataFrame) -> list[Metric]:
         """Compute SS, LM with its halves, ICAT and counts, per domain and, of all four, overall."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from src.benchmarks.items import Candidate, Discourse, FillIn
+from src.benchmarks.stereoset_quality import blank_flags
 from src.data.readers import read_json, require_unique
 from src.errors import InputError
 
@@ -86,7 +87,9 @@ def _cluster(entry: Any, task: str, path: Path, number: int) -> FillIn | Discour
         )
     make = FillIn if fill_in else Discourse
     target = _field(entry, "target", str, where)
-    return make(identifier, domain, target, context=context, candidates=candidates)
+    texts = [candidate.sentence for candidate in candidates]
+    flags = blank_flags(context, texts, BLANK) if fill_in else {}
+    return make(identifier, domain, target, context=context, candidates=candidates, flags=flags)
 
 
 def _candidate(entry: Any, context: str | None, where: str) -> Candidate:

@@ -30,6 +30,8 @@ def _plain(value: Any, where: str) -> Any:
         return _plain(value.item(), where)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
+    if type(value).__name__ == "NAType":  # pandas' missing value; pandas need not be there
+        return None
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, PurePath):

@@ -31,7 +31,7 @@ def load(tmp_path):
         path = tmp_path / "pairs.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *rows])
-        return CrowsPairs(CrowsPairsConfig(**settings)).load(lambda _: path)
+        return CrowsPairs(CrowsPairsConfig(**{"revised": None} | settings)).load(lambda _: path)
 
     return load
 
@@ -260,6 +260,7 @@ def test_the_real_file():
         "religion": 105,
         "sexual_orientation": 84,
         "socioeconomic": 172,
+        "other": 0,
     }
     assert [item.id for item in items] == [str(number) for number in range(1508)]
     doctor = items[2]
