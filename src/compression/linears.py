@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from src.compression.receipt import Change, describe_change
-from src.compression.storage import tensors
+from src.compression.storage import weight_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -126,14 +126,9 @@ def stored_bits(module: "nn.Module") -> float:
     Args:
         module: A layer whose weight `dense_weight` knows.
     """
-    stored = sum(
-        tensor.numel() * tensor.element_size()
-        for name, tensor in tensors(module)
-        if name.rpartition(".")[2] != "bias"
-    )
     dense = dense_weight(module)
     assert dense is not None
-    return float(8 * stored / dense.numel())
+    return 8 * weight_bytes(module) / dense.numel()
 
 
 def put(model: "nn.Module", name: str, new: "nn.Module") -> None:

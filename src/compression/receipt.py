@@ -77,7 +77,8 @@ class Receipt:
     Attributes:
         method: Kind of the method; of a stack "prune+uniform".
         settings: Its settings; of a stack those of each step, and their order.
-        changes: One entry a changed module, errors against the original weights.
+        changes: One entry a changed module, errors against the original weights (or, of a stack,
+            those of the model that a step put into the place of the original).
         skipped: Modules left alone -> why.
         details: Facts that only this method has; of a stack by step.
         elements: Weights and buffers of the whole model before.

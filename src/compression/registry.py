@@ -6,7 +6,7 @@ Modules keep torch out of their top level, so that composing a config and `--hel
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from src.compression.receipt import Change, Receipt, Step, mean_over_weights, total_error
@@ -123,7 +123,9 @@ def compress(
         before = done[-1].hash_after if done else digest(subject.model)
         done.append(_apply(subject, name, step, own, before))
         if originals is not None:
-            originals.follow(subject.model)
+            originals.follow(subject.model, done[-1].changes)
+            if _replaces(done[-1]):
+                originals = Originals(subject.model)
     changes, skipped, error = _totals(done, originals)
     bytes_after = memory_bytes(subject.model)
     stacked = len(done) > 1
@@ -169,16 +171,14 @@ def _apply(
             "would measure the model without it. "
             + "; ".join(f"{module}: {why}" for module, why in outcome.skipped.items())
         )
-    # A method that puts another model into the place of this one has nothing to compare.
-    replaced = after != before and not outcome.changes
-    return Step(
+    step = Step(
         step=name,
         method=settings.kind,
         settings=asdict(settings),
         changes=outcome.changes,
         skipped=outcome.skipped,
         details=outcome.details,
-        relative_error=float("nan") if replaced else total_error(outcome.changes),
+        relative_error=total_error(outcome.changes),
         sparsity=mean_over_weights(outcome.changes, "sparsity") or 0.0,
         nominal_bits=outcome.nominal_bits,
         memory_bytes_after=memory_bytes(subject.model),
@@ -186,6 +186,12 @@ def _apply(
         hash_after=after,
         seconds=seconds,
     )
+    return replace(step, relative_error=float("nan")) if _replaces(step) else step
+
+
+def _replaces(step: Step) -> bool:
+    """Whether a step put another model into the place of the one it was given."""
+    return step.hash_after != step.hash_before and not step.changes
 
 
 def _totals(
@@ -194,7 +200,7 @@ def _totals(
     """Give changes against the original weights, what no step changed, and the total error."""
     if originals is None:
         return steps[0].changes, steps[0].skipped, steps[0].relative_error
-    changes = originals.changes(steps)
+    changes = originals.changes()
     changed = {change.module for step in steps for change in step.changes}
     skipped = {
         module: f"{step.step}: {why}"

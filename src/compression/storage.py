@@ -34,6 +34,15 @@ def memory_bytes(model: "nn.Module") -> int:
     return sum(tensor.numel() * tensor.element_size() for _, tensor in tensors(model))
 
 
+def weight_bytes(module: "nn.Module") -> int:
+    """Bytes that a layer stores besides its bias."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for name, tensor in tensors(module)
+        if name.rpartition(".")[2] != "bias"
+    )
+
+
 def disk_bytes(model: "nn.Module") -> int:
     """Save a model's state as safetensors into a temporary folder, and give the files' size.
 

@@ -9,12 +9,15 @@ from torch import nn
 
 from src.compression import storage
 from src.compression.casting import CastConfig
+from src.compression.drop_layers import DropLayersConfig
 from src.compression.linears import dense_weight
+from src.compression.low_rank import LowRankConfig
 from src.compression.none import NoneConfig
 from src.compression.ptq import PtqConfig
 from src.compression.receipt import describe_change
 from src.compression.registry import METHODS, Outcome, compress, compression
 from src.compression.stack import StackConfig, kinds_of, plain_settings
+from src.compression.uniform import UniformConfig
 from src.errors import InputError
 from src.tracking.plain import plain
 
@@ -51,12 +54,6 @@ def zero_small(subject, settings):
             flat[flat.abs().argsort()[: flat.numel() // 2]] = 0
             changes.append(describe_change(name, "Linear", before, module.weight, bits=32.0))
     return Outcome(tuple(changes), {}, {"half": True})
-
-
-def first_layer_out(subject, settings):
-    """Remove the first block: the ones behind it have other names then."""
-    del subject.model.bert.encoder.layer[0]
-    return Outcome((), {})
 
 
 def test_a_change_by_hand():
@@ -130,9 +127,9 @@ def test_a_stack_shows_each_step_and_the_error_against_the_original(load, method
     plain(receipt)
 
 
-def test_modules_are_followed_through_steps_that_rename_them(load, method):
+def test_modules_are_followed_through_steps_that_rename_them(load):
     subject, untouched = load("bert"), load("bert")
-    drop = method("drop", first_layer_out)
+    drop = DropLayersConfig(which="first", layers=1)
     receipt = compress(subject, StackConfig({"drop": drop, "ptq": PtqConfig()}))
     changes = {change.module: change for change in receipt.changes}
     gone = changes["bert.encoder.layer.0.output.dense"]
@@ -142,6 +139,20 @@ def test_modules_are_followed_through_steps_that_rename_them(load, method):
     new = dense_weight(subject.model.bert.encoder.layer[0].output.dense).double()
     assert kept.relative_error == pytest.approx(float((old - new).norm() / old.norm()))
     assert kept.relative_error < 0.1
+    assert kept.bits == pytest.approx(8 + 32 / old.numel())
+
+
+def test_parts_of_a_layer_count_for_the_layer(load):
+    subject, untouched = load("bert"), load("bert")
+    steps = {"low_rank": LowRankConfig(rank=0.25), "uniform": UniformConfig(weight_bits=4)}
+    receipt = compress(subject, StackConfig(steps))
+    changes = {change.module: change for change in receipt.changes}
+    name = "bert.encoder.layer.0.output.dense"
+    old = dense_weight(untouched.model.get_submodule(name)).double()
+    new = dense_weight(subject.model.get_submodule(name)).double()
+    assert changes[name].relative_error == pytest.approx(float((old - new).norm() / old.norm()))
+    assert changes[name].bits < 4
+    assert f"{name}.0" not in changes
 
 
 def test_a_model_that_is_replaced_has_no_error_to_tell(load, method):
@@ -154,6 +165,15 @@ def test_a_model_that_is_replaced_has_no_error_to_tell(load, method):
     assert math.isnan(receipt.relative_error)
     assert receipt.memory_bytes_after < receipt.memory_bytes_before
     assert plain(receipt)["relative_error"] is None
+    student = load("distilbert")
+    swap_ = Settings("swap", "swap")
+    receipt = compress(load("bert"), StackConfig({"swap": swap_, "ptq": PtqConfig()}))
+    assert math.isnan(receipt.relative_error)
+    assert [c.module for c in receipt.changes] == [
+        name for name, module in student.model.named_modules() if type(module) is nn.Linear
+    ]
+    assert all(0 < change.relative_error < 0.1 for change in receipt.changes)
+    assert [c.untied_from for c in receipt.changes if c.untied_from] == ["input embeddings"]
 
 
 def test_a_step_that_changes_nothing_is_an_error(load, method):
