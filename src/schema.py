@@ -109,22 +109,23 @@ def typed(config: DictConfig) -> Config:
     # Before anything is resolved, because other values may be interpolated from a missing one.
     for key in _missing(OmegaConf.to_container(config, resolve=False), ""):
         raise InputError(f"{key} is required; give it as {key}=VALUE.")
-    _check_steps(config)
+    _check_methods(config.compression, "compression")
     checked = OmegaConf.to_object(config)
     assert isinstance(checked, Config)
     return checked
 
 
-def _check_steps(config: DictConfig) -> None:
-    """Check the steps of a stack one by one, whose own checks do not know where they are."""
-    if OmegaConf.get_type(config.compression) is not dict:
-        return
-    for step, settings in config.compression.items():
+def _check_methods(settings: Any, path: str) -> None:
+    """Check methods within others (steps of a stack), whose own checks do not know their place."""
+    for name, inner in settings.items():
+        if not isinstance(inner, DictConfig) or "kind" not in inner:
+            continue
+        place = f"{path}.{name}"
+        _check_methods(inner, place)
         try:
-            OmegaConf.to_object(settings)
+            OmegaConf.to_object(inner)
         except InputError as error:
-            key = f"compression.{step}."
-            raise InputError(re.sub(r"\bcompression\.", key, str(error))) from error
+            raise InputError(re.sub(r"\bcompression\.", f"{place}.", str(error))) from error
 
 
 def _missing(tree: Any, prefix: str) -> Iterator[str]:

@@ -50,14 +50,19 @@ class Method(NamedTuple):
     Attributes:
         settings: Its settings dataclass.
         transform: What it does.
-        calibrated: Whether the transform takes a calibration as its third argument.
+        calibrated: Whether the transform takes a calibration as its third argument, or what tells
+            of its settings.
         may_change_nothing: Whether a model that comes out as it went in is what was asked for.
     """
 
     settings: type[Any]
     transform: Transform
-    calibrated: bool
+    calibrated: bool | Callable[[Any], bool]
     may_change_nothing: bool
+
+    def needs(self, settings: Any) -> bool:
+        """Whether the transform takes a calibration with these settings."""
+        return self.calibrated(settings) if callable(self.calibrated) else self.calibrated
 
 
 METHODS: dict[str, Method] = {}
@@ -65,7 +70,10 @@ METHODS: dict[str, Method] = {}
 
 
 def compression(
-    kind: str, settings: type[Any], calibrated: bool = False, may_change_nothing: bool = False
+    kind: str,
+    settings: type[Any],
+    calibrated: bool | Callable[[Any], bool] = False,
+    may_change_nothing: bool = False,
 ) -> Callable[[AnyTransform], AnyTransform]:
     """Register a transform under `kind` with its settings dataclass.
 
@@ -74,8 +82,8 @@ def compression(
     Args:
         kind: Name of the method.
         settings: Its settings; fields `kind` and `name` are required.
-        calibrated: The transform takes a calibration as its third argument; its settings have a
-            field `calibration`.
+        calibrated: The transform takes a calibration as its third argument (or what tells of its
+            settings whether it does); its settings have a field `calibration`.
         may_change_nothing: Leaving every weight as it is is no mistake for this method.
 
     Raises:
@@ -158,9 +166,10 @@ def _apply(
     from src.compression.storage import digest, memory_bytes
 
     method = METHODS[settings.kind]
-    if method.calibrated and calibration is None:
+    calibrated = method.needs(settings)
+    if calibrated and calibration is None:
         raise InputError(f"compression={settings.kind} needs a calibration text, and has none.")
-    arguments = (calibration,) if method.calibrated else ()
+    arguments = (calibration,) if calibrated else ()
     started = time.perf_counter()
     outcome = method.transform(subject, settings, *arguments)
     seconds = time.perf_counter() - started
