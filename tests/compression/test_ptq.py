@@ -9,6 +9,7 @@ from torch import nn
 
 from src.benchmarks.base import Skipped
 from src.compression.casting import CastConfig
+from src.compression.layers import fused, integers
 from src.compression.layers.dynamic_int8 import DynamicInt8Linear
 from src.compression.layers.layout import BatchLayout
 from src.compression.none import NoneConfig
@@ -56,6 +57,45 @@ def test_layer_is_bit_identical_to_torch(seed):
     assert torch.equal(ours.weight, oracle.weight().int_repr())
     assert ours.scale == oracle.weight().q_scale()
     assert torch.equal(ours(x), oracle(x))
+
+
+@pytest.mark.parametrize("ways", ["usual", "fp32 products", "fp64 sums", "small slices"])
+def test_every_way_to_compute_is_bit_identical(ways, monkeypatch):
+    """Also with sums beyond 2**24, and where values lie half-way between two integers."""
+    if ways == "fp32 products":
+        monkeypatch.setattr(integers, "has_integer_units", lambda _: False)
+    elif ways == "fp64 sums":
+        monkeypatch.setattr(fused, "_fuses", lambda _: False)
+    elif ways == "small slices":
+        monkeypatch.setattr(fused, "SLICE", 2000)
+    torch.manual_seed(0)
+    for width, largest in [(40, 0.3), (40, 63.5), (3072, 1.0)]:
+        linear = nn.Linear(width, 24)
+        x = (torch.rand(5, 7, width) * 2 - 1) * largest
+        # As far down as up asks for a zero point of 63.5; others come near one half.
+        x[:, 0, 0], x[:, 1, 0] = largest, -largest * torch.tensor([1.0, 1 / 2, 1 / 3, 3 / 4, 1.0])
+        if width > 1000 and ways != "fp32 products":  # there each addition beyond 2**24 rounds
+            linear.weight.data[0], x[4] = 1.0, 1 - torch.rand(7, width) / 10
+        oracle = torch_dynamic(nn.Sequential(copy.deepcopy(linear)), torch.qint8)[0]
+        weight, bias = linear.weight.detach(), linear.bias.detach()
+        ours = DynamicInt8Linear(weight, bias, layout_of(5, 7))(x)
+        assert torch.equal(ours, torch.cat([oracle(x[i : i + 1]) for i in range(5)]))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 40, 5), (17, 64, 24), (70, 33, 130)])
+def test_integer_products_are_exact(shape):
+    rows, width, columns = shape
+    torch.manual_seed(0)
+    values = torch.randint(-127, 128, (rows, width), dtype=torch.int8)
+    weight = torch.randint(-128, 128, (columns, width), dtype=torch.int8)
+    wanted = values.double() @ weight.double().t()
+    assert torch.equal(integers.integer_product(values, weight).double(), wanted)
+    # What CUDA is given.
+    padded = integers._padded(values, integers.CUDA_ROWS), integers._padded(weight, 1)
+    assert all(size % 8 == 0 for table in padded for size in table.shape)
+    assert len(padded[0]) > 16
+    product = padded[0].double() @ padded[1].double().t()
+    assert torch.equal(product[:rows, :columns], wanted)
 
 
 def test_layer_of_zeros_gives_the_bias():

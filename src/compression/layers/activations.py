@@ -6,6 +6,8 @@ the paper used, written in ordinary tensor operations so that CPU and CUDA share
 
 import torch
 
+from src.compression.layers.fused import multiply_add, slices
+
 PAPER_BITS = 7
 """torch's reduce_range, which keeps 16-bit accumulators from saturating."""
 SMALLEST_SCALE = 6.1e-5
@@ -48,7 +50,10 @@ def activation_range(
 
 
 def quantize_activations(
-    flat: torch.Tensor, rows: Rows | None, bits: int = PAPER_BITS
+    flat: torch.Tensor,
+    rows: Rows | None,
+    bits: int = PAPER_BITS,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Quantize activations with a range for each sequence.
 
@@ -57,24 +62,71 @@ def quantize_activations(
         rows: Sequence and position indices, each (n,), of the only ones wanted; the range is
             still taken over the whole sequence.
         bits: Of the quantized values.
+        dtype: Of the values: fp32, or int8, which holds those of up to 7 bits.
 
     Returns:
-        Integer values without their zero point, fp32, in the shape of `flat` or (n, features), and
+        Integer values without their zero point, in the shape of `flat` or (n, features), and
         the scale they have to be multiplied with, (sequences, 1, 1) or (n, 1).
     """
-    scale, zero_point = activation_range(*torch.aminmax(flat.flatten(1), dim=1), bits)
+    # One pass for each end: torch.aminmax over a part of the dimensions is far slower.
+    each = flat.flatten(1)
+    scale, zero_point = activation_range(each.amin(1), each.amax(1), bits)
     scale, zero_point = scale.view(-1, 1, 1), zero_point.view(-1, 1, 1)
     if rows is not None:
-        flat = flat[rows]
-        scale, zero_point = scale[rows[0]].squeeze(1), zero_point[rows[0]].squeeze(1)
-    # The kernel fuses multiply and add, here and in the output, which decides how exact halves
-    # round; an fp32 fused multiply-add is one in fp64, rounded to fp32.
-    values = flat.double().mul_((1.0 / scale).double()).add_(zero_point).float()
-    return values.round_().clamp_(0, 2**bits - 1).sub_(zero_point), scale
+        flat = flat[rows].unsqueeze(1)
+        scale, zero_point = scale[rows[0]], zero_point[rows[0]]
+    values = _quantized(flat, 1.0 / scale, zero_point, bits, dtype)
+    return (values, scale) if rows is None else (values.squeeze(1), scale.squeeze(1))
+
+
+def _quantized(
+    flat: torch.Tensor,
+    inverse: torch.Tensor,
+    zero_point: torch.Tensor,
+    bits: int,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Give clamp(round(flat * inverse + zero_point)) - zero_point."""
+    # The kernel keeps its 7 bits in 8 and clamps to those: what comes to 127.5 becomes 128.
+    largest = 2 ** (8 if bits == PAPER_BITS else bits) - 1
+    values = torch.empty_like(flat, dtype=dtype)
+    scratch: torch.Tensor | None = None
+    for part in slices(flat):
+        base = zero_point[part].expand(-1, 1, flat.shape[2]).contiguous()
+        if dtype == torch.float32:
+            integers = values[part]
+        else:
+            scratch = torch.empty_like(flat[part]) if scratch is None else scratch
+            integers = scratch[: len(base)]
+        # The kernel fuses multiply and add, which decides how exact halves round.
+        multiply_add(base, flat[part], inverse[part], integers).round_().clamp_(0, largest)
+        if dtype != torch.float32:
+            # 128 is no int8, but it is once the zero point is off; unsigned bytes wrap around.
+            stored = values[part].view(torch.uint8).copy_(integers)
+            stored.sub_(zero_point[part].to(torch.uint8))
+        else:
+            integers.sub_(zero_point[part])
+    return values
 
 
 def rescale(product: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Turn a product of integer values into a layer's output, product * scale + bias in fp32."""
-    if bias is None:
-        return product.mul_(scale)
-    return product.double().mul_(scale.double()).add_(bias).float()
+    """Turn a product of integer values into a layer's output, product * scale + bias in fp32.
+
+    Args:
+        product: int32 or fp32, (..., features); its memory is reused.
+        scale: fp32, broadcastable to the shape of `product`, with as many dimensions.
+        bias: fp32, (features,), or None.
+
+    Returns:
+        fp32, the shape of `product`.
+    """
+    out = product.view(torch.float32)
+    scale = scale.expand(len(product), *scale.shape[1:])
+    for part in slices(product):
+        if product.dtype != torch.float32:
+            out[part].copy_(product[part])
+        if bias is None:
+            out[part].mul_(scale[part])
+        else:
+            multiply_add(bias, out[part], scale[part], out[part])
+    return out

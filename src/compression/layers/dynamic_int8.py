@@ -1,15 +1,15 @@
 """Dynamically quantized linear layers: int8 weights, activations quantized at each call.
 
 The arithmetic is torch's `quantized.linear_dynamic` on its fbgemm and x86 engines, which is what
-the paper used, written in ordinary tensor operations so that CPU and CUDA share it. Sums of
-integers held in fp32 are exact up to 2**24 and rounded to 1 in 2**24 beyond, as is the kernel's
-own conversion of its 32-bit sums to fp32.
+the paper used, but with a range for each sequence. That kernel takes one range a call, so that it
+multiplies a handful of rows; here all sequences of a batch share one product of int8 matrices.
 """
 
 import torch
 from torch import nn
 
 from src.compression.layers.activations import quantize_activations, rescale
+from src.compression.layers.integers import integer_product
 from src.compression.layers.layout import BatchLayout
 
 
@@ -82,8 +82,9 @@ class DynamicInt8Linear(nn.Module):
         """
         groups = self.layout.groups(x.shape)
         flat = x.float().reshape(groups, -1, self.in_features)
-        values, scale = quantize_activations(flat, rows)
-        product = values @ self.weight.to(values.dtype).t()
+        values, scale = quantize_activations(flat, rows, dtype=torch.int8)
+        product = integer_product(values.flatten(0, -2), self.weight)
+        product = product.reshape(*values.shape[:-1], self.out_features)
         out = rescale(product, scale * self.scale, self.bias)
         out = out if rows is not None else out.reshape(*x.shape[:-1], self.out_features)
         return out.to(x.dtype)
