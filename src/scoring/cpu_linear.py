@@ -61,5 +61,7 @@ def _suited(model: nn.Module) -> Iterator[Any]:
         # A subclass, or a layer whose forward was replaced, computes something of its own.
         if type(module) in (nn.Linear, Conv1D) and "forward" not in vars(module):
             weight = module.weight
-            if weight.device.type == "cpu" and weight.dtype == torch.float32:
+            # A weight of a library's own tensor type says float32 and is stored as something else.
+            plain = type(weight) in (nn.Parameter, torch.Tensor)
+            if plain and weight.device.type == "cpu" and weight.dtype == torch.float32:
                 yield module
