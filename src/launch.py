@@ -132,10 +132,13 @@ def conclude() -> None:
     if directory is not None and is_first_process() and any(directory.rglob("status.json")):
         from src.report.axes import write_axes
         from src.report.cells import collect
+        from src.report.comparisons import track
         from src.report.terminal import print_sweep
 
         try:
             write_axes(directory, collect(directory))
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
-        print_sweep(directory)
+        compared = print_sweep(directory)
+        if compared is not None and compared.changed:
+            track(compared, directory)

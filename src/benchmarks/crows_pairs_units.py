@@ -40,6 +40,7 @@ def _percentage(
         n=n,
         model=Sums(tuple(rows["item_id"].astype(str)), np.stack([hits, counted], 1), percentage),
         outcomes=np.where(counted > 0, hits, np.nan),
+        sides=np.where(counted > 0, hits, np.nan),
         flip=100.0 / n if n else float("nan"),
         reason="" if n else reason,
         bounds=(0.0, 100.0),

@@ -6,16 +6,15 @@ same template are independent. The attribute sentences are fixed: they say what 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from src.benchmarks.association import ROUNDING
 from src.errors import InputError
-from src.statistics.estimand import Estimand, Float, Integer, Model
+from src.statistics.estimand import ANYTHING, Estimand, Float, Integer, Mask, Model
 
 COLUMNS = tuple(
     f"{what}_{part}" for part in "xy" for what in ("associations", "words", "templates")
@@ -24,7 +23,7 @@ COLUMNS = tuple(
 
 
 @dataclass(frozen=True)
-class Test:
+class Targets:
     """One test's target sentences: X first, then Y.
 
     Attributes:
@@ -35,72 +34,103 @@ class Test:
     """
 
     associations: Float
-    in_x: npt.NDArray[np.bool_]
+    in_x: Mask
     words: Integer
     templates: Integer
 
-    def tables(self, center: float) -> Float:
-        """Give Σ 1, Σ s and Σ s² of X's, then of Y's sentences, by word and template.
+    @cached_property
+    def places(self) -> tuple[Integer, Integer]:
+        """Units of the words and of the templates it has, each once."""
+        return np.unique(self.words), np.unique(self.templates)
+
+    def sums(self, center: float) -> tuple[Float, Float]:
+        """Give Σ 1, Σ (s - center), Σ (s - center)² by word and template, of X and of Y.
 
         Returns:
-            Shape (6, words, templates), both numbered as `np.unique` sorts them.
+            Two arrays of shape (words, 3, templates), as `places` has them.
         """
-        rows, columns = (
-            np.unique(units, return_inverse=True) for units in (self.words, self.templates)
-        )
-        tables = np.zeros((6, rows[0].size, columns[0].size))
-        for part, chosen in enumerate((self.in_x, ~self.in_x)):
+        found = []
+        for chosen in (self.in_x, ~self.in_x):
+            rows = np.searchsorted(self.places[0], self.words[chosen])
+            columns = np.searchsorted(self.places[1], self.templates[chosen])
+            table = np.zeros((self.places[0].size, 3, self.places[1].size))
             for power in range(3):
                 powers = (self.associations[chosen] - center) ** power
-                np.add.at(tables[3 * part + power], (rows[1][chosen], columns[1][chosen]), powers)
-        return tables
+                np.add.at(table[:, power], (rows, columns), powers)
+            found.append(table)
+        return found[0], found[1]
+
+
+class Effects:
+    """Effect sizes of some tests as functions of weights of words and templates."""
+
+    def __init__(self, tests: Sequence[Targets]) -> None:
+        """Sum the associations by word and template."""
+        self.tests = tuple(tests)
+        self._centers = [float(test.associations.mean()) for test in tests]
+        self._sums = [test.sums(c) for test, c in zip(tests, self._centers, strict=True)]
+        self._last: tuple[Float, Float] | None = None
+
+    def evaluate(self, weights: Float) -> Float:
+        """Give the effect sizes, shape (B, n_tests), for weights of shape (B, n)."""
+        # Several metrics ask for the same weights one after the other.
+        if self._last is None or self._last[0] is not weights:
+            columns = [
+                _effect_sizes(*(_weighted(part, weights, *test.places) for part in sums))
+                for test, sums in zip(self.tests, self._sums, strict=True)
+            ]
+            self._last = weights, np.stack(columns, axis=1)
+        return self._last[1]
+
+    def mixed(self, other: "Effects", swap: Float) -> Float:
+        """Give the effect sizes with the words where `swap` (B, n) is 1 from `other`."""
+        columns = []
+        for test, center, sums, theirs in zip(
+            self.tests, self._centers, self._sums, other.tests, strict=True
+        ):
+            parts = []
+            for own, others in zip(sums, theirs.sums(center), strict=True):
+                mine = own.sum(axis=2)
+                changed = swap[:, test.places[0]] @ (others.sum(axis=2) - mine)
+                parts.append(mine.sum(axis=0) + changed)
+            columns.append(_effect_sizes(*parts))
+        return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
 class Crossed:
-    """Effect sizes of some tests as functions of weights of words and templates.
+    """A function of some tests' effect sizes.
 
     Attributes:
         units: Names of the words, then of the templates.
         strata: Words of one set (or of sets that share words) are a stratum, templates likewise.
         swappable: True for words.
-        tests: The tests.
+        effects: The tests.
         combine: From effect sizes of shape (B, n_tests) to values of shape (B,).
     """
 
     units: tuple[str, ...]
     strata: Integer
-    swappable: npt.NDArray[np.bool_]
-    tests: tuple[Test, ...]
+    swappable: Mask
+    effects: Effects
     combine: Callable[[Float], Float]
-
-    @cached_property
-    def _tables(self) -> list[tuple[Integer, Integer, float, Float]]:
-        prepared = []
-        for test in self.tests:
-            center = float(test.associations.mean())
-            places = np.unique(test.words), np.unique(test.templates)
-            prepared.append((*places, center, test.tables(center)))
-        return prepared
 
     def evaluate(self, weights: Float) -> Float:
         """Give the values, shape (B,), for weights of shape (B, n)."""
-        effects = [
-            _effect_sizes(((weights[:, words] @ tables) * weights[:, templates]).sum(axis=2))
-            for words, templates, _, tables in self._tables
-        ]
-        return self.combine(np.stack(effects, axis=1))
+        return self.combine(self.effects.evaluate(weights))
 
     def mixed(self, other: Model, swap: Float) -> Float:
         """Give the values, shape (B,), with the words where `swap` (B, n) is 1 from `other`."""
         assert isinstance(other, Crossed)
-        effects = []
-        for (words, _, center, tables), test in zip(self._tables, other.tests, strict=True):
-            own, others = tables.sum(axis=2), test.tables(center).sum(axis=2)  # (6, words)
-            swapped = swap[:, words]
-            sums = own.sum(axis=1) + swapped @ (others - own).T
-            effects.append(_effect_sizes(sums.T))
-        return self.combine(np.stack(effects, axis=1))
+        return self.combine(self.effects.mixed(other.effects, swap))
+
+    def differs(self, other: Model) -> Mask:
+        """Tell which words have another association in `other`, shape (n,)."""
+        assert isinstance(other, Crossed)
+        different = np.zeros(len(self.units), dtype=np.bool_)
+        for test, others in zip(self.effects.tests, other.effects.tests, strict=True):
+            different[test.words[test.associations != others.associations]] = True
+        return different
 
 
 def effect_estimands(table: pd.DataFrame) -> list[Estimand]:
@@ -113,9 +143,12 @@ def effect_estimands(table: pd.DataFrame) -> list[Estimand]:
 
 def mean_estimands(category: str, rows: pd.DataFrame) -> list[Estimand]:
     """Make the means over some tests estimands; tests that share words are resampled together."""
+    size = _estimand(category, "mean_abs_effect_size", rows, _mean_abs, folded=True)
+    assert isinstance(size.model, Crossed)
+    signed = replace(size.model, combine=_mean)
     return [
-        _estimand(category, "mean_abs_effect_size", rows, _mean_abs, (0.0, float("inf"))),
-        _estimand(category, "mean_effect_size", rows, _mean),
+        size,
+        replace(size, metric="mean_effect_size", model=signed, bounds=ANYTHING, folded=False),
     ]
 
 
@@ -124,7 +157,7 @@ def _estimand(
     metric: str,
     rows: pd.DataFrame,
     combine: Callable[[Float], Float],
-    bounds: tuple[float, float] = (-float("inf"), float("inf")),
+    folded: bool = False,
 ) -> Estimand:
     undefined = rows[rows["effect_size"].isna()]
     single = metric == "effect_size"
@@ -140,7 +173,8 @@ def _estimand(
         n=2 * int(rows["n_x"].iloc[0]) if single else len(rows) - len(undefined),
         model=_crossed(rows[rows["effect_size"].notna()], combine),
         reason=reason,
-        bounds=bounds,
+        bounds=(0.0, float("inf")) if folded else ANYTHING,
+        folded=folded,
     )
 
 
@@ -170,7 +204,7 @@ def _crossed(rows: pd.DataFrame, combine: Callable[[Float], Float]) -> Crossed:
     ):
         words = [*sets[number], *sets[len(rows) + number]]
         tests.append(
-            Test(
+            Targets(
                 associations=np.concatenate([x, y]).astype(np.float64),
                 in_x=np.arange(len(words)) < len(x),
                 words=np.array([word_unit[word] for word in words]),
@@ -184,7 +218,7 @@ def _crossed(rows: pd.DataFrame, combine: Callable[[Float], Float]) -> Crossed:
             dtype=np.int64,
         ),
         swappable=np.arange(n_words + len(template_strata)) < n_words,
-        tests=tuple(tests),
+        effects=Effects(tests),
         combine=combine,
     )
 
@@ -200,16 +234,25 @@ def _strata(groups: Sequence[Sequence[str]]) -> dict[str, int]:
     return {name: number[name] for name in sorted(number, key=lambda name: (number[name], name))}
 
 
-def _effect_sizes(sums: Float) -> Float:
+def _weighted(sums: Float, weights: Float, words: Integer, templates: Integer) -> Float:
+    """Weigh sums by word and template, shape (words, 3, templates), to sums of shape (B, 3)."""
+    by_template = weights[:, words] @ sums.reshape(len(words), -1)
+    by_template = by_template.reshape(len(weights), 3, len(templates))
+    weighted: Float = np.einsum("bpt,bt->bp", by_template, weights[:, templates])
+    return weighted
+
+
+def _effect_sizes(of_x: Float, of_y: Float) -> Float:
     """Compute d as in `src.benchmarks.association`, but from sums.
 
     Args:
-        sums: Σ weight, Σ weight · s, Σ weight · s² of X, then of Y; shape (6, B).
+        of_x: Σ weight, Σ weight · s, Σ weight · s² of X, shape (B, 3).
+        of_y: The same of Y.
 
     Returns:
         Shape (B,); NaN where a set is empty or all associations are equal.
     """
-    (n_x, x, x2), (n_y, y, y2) = sums[:3], sums[3:]
+    (n_x, x, x2), (n_y, y, y2) = of_x.T, of_y.T
     with np.errstate(invalid="ignore", divide="ignore"):
         n = n_x + n_y
         squares = x2 + y2 - (x + y) ** 2 / n

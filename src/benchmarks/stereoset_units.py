@@ -24,6 +24,7 @@ def term_estimands(category: str, rows: pd.DataFrame) -> list[Estimand]:
     values = rates[list(PARTS)].to_numpy(dtype=float)
     parts = np.concatenate([values, np.ones((len(rates), 1))], axis=1)
     ss, lm = (100.0 * column.mean() for column in (values[:, 0], values[:, 1:].mean(axis=1)))
+    sides: Float = np.where(scored["decision"] == "stereotype", 1.0, 0.0)
     steps: dict[str, tuple[Combine, float | None, str, float]] = {
         "ss": (_ss, 50.0, "bias", 1.0),
         "lm_score": (_lm, None, "lm", 0.5),
@@ -40,6 +41,7 @@ def term_estimands(category: str, rows: pd.DataFrame) -> list[Estimand]:
             kind=kind,
             n=len(scored),
             model=Sums(tuple(map(str, rates.index)), parts, combine),
+            sides=sides if name == "ss" else None,
             flip=100.0 * share / effective,
             reason="" if len(scored) else f"all {len(rows)} clusters were skipped",
             bounds=(0.0, 100.0),

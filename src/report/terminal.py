@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from rich.text import Text
 from src.errors import InputError
 from src.report import axes
 from src.report.cells import Headline, Label, collect, headlines, labels, twin
+from src.report.comparison_table import comparison_table, notes
+from src.report.comparisons import Sweep, compare_sweep
+from src.statistics.verdict import MARKS
 from src.tracking.keys import HEADLINES
 from src.tracking.read import Cell
 
@@ -28,11 +31,19 @@ SAMPLE = "sample_"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A cell with what a table says of it beside its numbers."""
+    """A cell with what a table says of it beside its numbers.
+
+    Attributes:
+        cell: The cell.
+        label: Its name.
+        twin: The same uncompressed.
+        verdicts: (benchmark, category, metric) -> what the comparison with its twin found.
+    """
 
     cell: Cell
     label: Label
     twin: Cell | None
+    verdicts: Mapping[tuple[str, str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +53,39 @@ class Layout:
     Attributes:
         narrow: Overall numbers only.
         stacked: Differences below the numbers and not beside them.
+        intervals: Half the width of its interval behind each number.
         tight: Names broken, no gaps, no rows without numbers (they are listed below anyway).
     """
 
     narrow: bool
     stacked: bool
+    intervals: bool = False
     tight: bool = False
 
 
 LAYOUTS = (
-    *(Layout(narrow, stacked) for narrow in (False, True) for stacked in (False, True)),
-    Layout(narrow=True, stacked=True, tight=True),
+    *(
+        Layout(narrow, stacked, intervals)
+        for narrow in (False, True)
+        for intervals in (True, False)
+        for stacked in (False, True)
+    ),
+    Layout(narrow=True, stacked=True, intervals=False, tight=True),
 )
 """From the richest to the tightest."""
 
 
-def print_sweep(directory: Path, console: Console | None = None) -> None:
+def print_sweep(directory: Path, console: Console | None = None) -> Sweep | None:
     """Print a table that compares all cells in or below `directory`, and why some have no numbers.
+
+    It brings comparisons.json up to date.
 
     Args:
         directory: Of a sweep, or of one cell.
         console: Where to; by default the terminal, or a log of 120 columns.
+
+    Returns:
+        The comparisons; None where there are no cells.
 
     Raises:
         InputError: There is no such directory.
@@ -73,16 +96,31 @@ def print_sweep(directory: Path, console: Console | None = None) -> None:
     cells = collect(directory)
     if not cells:
         console.print(Text(f"no cells in {directory}"), soft_wrap=True)
-        return
+        return None
+    sweep = compare_sweep(directory, cells)
     rows = [
-        Row(cell, label, twin(cell, cells))
+        Row(cell, label, twin(cell, cells), _verdicts(sweep, cell, directory))
         for cell, label in zip(cells, labels(cells), strict=True)
     ]
     for table in _fitting(rows, console):
         console.print(table)
-    along = [Text(line) for line in axes.lines(axes.read_axes(directory))]
-    for line in [*_notes(rows), *along, *_endings(rows)]:
+    for line in _notes(rows):
         console.print(line, soft_wrap=True)
+    if compared := comparison_table(sweep):
+        console.print(compared)
+    along = axes.lines(axes.read_axes(directory))
+    for line in [*map(Text, (*notes(sweep), *along)), *_endings(rows)]:
+        console.print(line, soft_wrap=True)
+    return sweep
+
+
+def _verdicts(sweep: Sweep, cell: Cell, directory: Path) -> dict[tuple[str, str, str], str]:
+    path = cell.directory.relative_to(directory).as_posix()
+    return {
+        (row["benchmark"], row["category"], row["metric"]): row["verdict"]
+        for row in sweep.rows
+        if row["cell_b"] == path
+    }
 
 
 def _console() -> Console:
@@ -144,7 +182,7 @@ def _table(
         label = [row.label.model, row.label.compression, row.label.settings, row.cell.state]
         table.add_row(
             *(_label(part, layout) for part in _chosen(label, shown)),
-            *(_value(column, row, layout.stacked) for column in columns),
+            *(_value(column, row, layout) for column in columns),
             *(_cost(row.cell) if cost else ()),
         )
     return table
@@ -195,7 +233,7 @@ def _broken(name: str, longest: int = 9) -> Iterator[str]:
     yield line[:-1]
 
 
-def _value(column: Headline, row: Row, stacked: bool) -> Text:
+def _value(column: Headline, row: Row, layout: Layout) -> Text:
     record = column.record(row.cell)
     if record is None:
         return Text("")
@@ -203,10 +241,15 @@ def _value(column: Headline, row: Row, stacked: bool) -> Text:
         return Text("undef.")
     form = ".2f" if record.get("unit") == "%" else ".3f"
     text = Text(format(record["value"], form))
+    low, high = record.get("ci_low"), record.get("ci_high")
+    if layout.intervals and low is not None and high is not None:
+        text.append(f" ±{(high - low) / 2:{'.1f' if form == '.2f' else '.2f'}}", style="dim")
     before = column.record(row.twin) if row.twin else None
     if before and before["value"] is not None:
-        text.append("\n" if stacked else " ")
-        text.append(f"({record['value'] - before['value']:+{form}})", style="dim")
+        key = (column.benchmark, column.category, column.metric)
+        mark = MARKS[row.verdicts.get(key, "undefined")]
+        text.append("\n" if layout.stacked else " ")
+        text.append(f"({record['value'] - before['value']:+{form}}{mark})", style="dim")
     return text
 
 
@@ -214,6 +257,9 @@ def _notes(rows: Sequence[Row]) -> Iterator[Text]:
     """Say how the numbers are to be read."""
     if any(row.twin and row.cell.state == "done" for row in rows):
         yield Text("(in parentheses: difference to the same model uncompressed)", style="dim")
+    records = [record for row in rows for record in row.cell.metrics]
+    if any(record.get("ci_low") is not None for record in records):
+        yield Text("(±: half the width of the interval; metrics.json has its ends)", style="dim")
     names = {str(record.get("benchmark")) for row in rows for record in row.cell.metrics}
     if samples := sorted(name for name in names if name.startswith(SAMPLE)):
         yield Text(f"{', '.join(samples)}: demonstration, not a measurement")

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from src.statistics.cell import interval_of
 from src.statistics.config import StatisticsConfig
-from src.statistics.estimand import Float, Integer, Model
+from src.statistics.estimand import Float, Integer, Resamplable
 from src.statistics.intervals import Interval
-from src.statistics.resample import bootstrap, jackknife, standard_error
+from src.statistics.resample import resample, standard_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +21,7 @@ class Across:
         combine: From their values, shape (B, K), to its own, shape (B,).
     """
 
-    models: tuple[Model, ...]
+    models: tuple[Resamplable, ...]
     combine: Callable[[Float], Float]
 
     @property
@@ -35,22 +34,9 @@ class Across:
         """Strata of the units."""
         return self.models[0].strata
 
-    @property
-    def swappable(self) -> npt.NDArray[np.bool_]:
-        """Nothing is exchanged between more than two cells."""
-        return np.zeros(len(self.units), dtype=np.bool_)
-
     def evaluate(self, weights: Float) -> Float:
         """Give the values, shape (B,), for weights of shape (B, n)."""
         return self.combine(np.stack([model.evaluate(weights) for model in self.models], axis=1))
-
-    def mixed(self, other: Model, swap: Float) -> Float:
-        """Refuse: see `swappable`.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +56,9 @@ class Estimated:
     freedom: float
 
 
-def estimate(model: Model, settings: StatisticsConfig) -> Estimated:
+def estimate(model: Resamplable, settings: StatisticsConfig) -> Estimated:
     """Estimate a model that is no cell's own metric, with the settings' level and resamples."""
     value = float(model.evaluate(np.ones((1, len(model.units))))[0])
-    left_out = jackknife([model])[0]
-    resampled = bootstrap([model], settings.resamples, settings.seed)[0]
-    interval = interval_of(value, resampled, left_out, model.strata, settings.level)
-    return Estimated(value, interval, *standard_error(left_out, model.strata))
+    (values,) = resample([model], settings.resamples, settings.seed)
+    interval = interval_of(value, values, model.strata, settings.level)
+    return Estimated(value, interval, *standard_error(values.left_out, model.strata))

@@ -11,9 +11,16 @@ import pandas as pd
 from src.benchmarks.base import Benchmark
 from src.statistics.config import StatisticsConfig
 from src.statistics.detectable import change_from_error
-from src.statistics.estimand import Estimand, Float
-from src.statistics.intervals import Interval, bca, no_interval, student_interval, wilson
-from src.statistics.resample import bootstrap, jackknife, same_units, standard_error
+from src.statistics.estimand import Estimand, Float, Integer
+from src.statistics.intervals import (
+    Interval,
+    bca,
+    folded_interval,
+    no_interval,
+    student_interval,
+    wilson,
+)
+from src.statistics.resample import Resampled, resample, standard_error
 
 SMALLEST = 8
 """Below so many clusters a bootstrap has too few different resamples; Student's t is used."""
@@ -86,12 +93,10 @@ def estimates(
             found[estimand.key] = _proportion(estimand.outcomes, settings)
         else:
             rest.append(estimand)
-    for group in same_units(rest):
-        models = [estimand.model for estimand in group]
-        left_out = jackknife(models)
-        resampled = bootstrap(models, settings.resamples, settings.seed)
-        for estimand, without, values in zip(group, left_out, resampled, strict=True):
-            found[estimand.key] = _resampled(estimand, without, values, settings)
+    models = [estimand.model for estimand in rest]
+    drawn = resample(models, settings.resamples, settings.seed)
+    for estimand, values in zip(rest, drawn, strict=True):
+        found[estimand.key] = _resampled(estimand, values, settings)
     return found
 
 
@@ -108,35 +113,34 @@ def _proportion(outcomes: Float, settings: StatisticsConfig) -> Estimate:
     return Estimate(wilson(int(counted.sum()), counted.size, settings.level), mde)
 
 
-def _resampled(
-    estimand: Estimand, left_out: Float, resampled: Float, settings: StatisticsConfig
-) -> Estimate:
-    value, strata = estimand.value, estimand.model.strata
-    interval = interval_of(value, resampled, left_out, strata, settings.level)
+def _resampled(estimand: Estimand, values: Resampled, settings: StatisticsConfig) -> Estimate:
+    strata = estimand.model.strata
+    interval = interval_of(estimand.value, values, strata, settings.level, estimand.folded)
     if interval.method.startswith("none"):
         return Estimate(interval, math.nan)
-    error, freedom = standard_error(left_out, strata)
+    error, freedom = standard_error(values.left_out, strata)
     mde = change_from_error(error, settings.alpha, settings.power, round(freedom) + 1)
     low, high = np.clip(interval[:2], *estimand.bounds)
     return Estimate(Interval(float(low), float(high), interval.method), mde)
 
 
 def interval_of(
-    value: float, resampled: Float, left_out: Float, strata: np.ndarray[Any, Any], level: float
+    value: float, values: Resampled, strata: Integer, level: float, folded: bool = False
 ) -> Interval:
     """Choose and make the interval of a value from its resamples.
 
     Args:
         value: The estimate.
-        resampled: Bootstrap values, shape (B,); of undefined ones up to 1 % are left out.
-        left_out: Jackknife values, shape (n,).
+        values: Under resampling; of undefined bootstrap values up to 1 % are left out.
         strata: Of the units, shape (n,).
         level: Confidence level.
+        folded: Whether it is a mean of absolute values.
     """
+    left_out, drawn = values
     if np.bincount(strata).max(initial=0) < 2:
         return no_interval("one cluster only")
-    usable = resampled[np.isfinite(resampled)]
-    if usable.size < 0.99 * resampled.size:
+    usable = drawn[np.isfinite(drawn)]
+    if usable.size < 0.99 * drawn.size:
         return no_interval("undefined in more than 1 % of the resamples")
     if not np.isfinite(left_out).all():
         return no_interval("undefined without one of its clusters")
@@ -144,6 +148,9 @@ def interval_of(
         return no_interval("all clusters are alike, so resampling them changes nothing")
     error, freedom = standard_error(left_out, strata)
     count = f", {freedom + 1:.0f} clusters" if freedom + 1 < FEW else ""
+    if folded:
+        low, high = folded_interval(value, usable, level, freedom)
+        return Interval(low, high, f"cluster bootstrap, bias of |d| allowed for{count}")
     if freedom + 1 < SMALLEST:
         return student_interval(value, error, freedom, level)._replace(
             method=f"cluster t{count}: few, so approximate"

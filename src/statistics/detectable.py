@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binom, norm
+from scipy.stats import t as student
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import power_proportions_2indep
 
@@ -118,8 +119,9 @@ def change_from_error(
         return float("nan")
     if clusters is None:
         return float((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error)
-    standard = _t_test(nobs=clusters, alpha=alpha, power=power)
-    return float(standard * error * np.sqrt(clusters))
+    # Bloom (1995, Evaluation Review 19:547); statsmodels' solver fails for some numbers.
+    quantiles = student.ppf(1 - alpha / 2, clusters - 1) + student.ppf(power, clusters - 1)
+    return float(quantiles * error)
 
 
 def clusters_needed(change: float, error: float, clusters: int, alpha: float, power: float) -> int:

@@ -14,39 +14,46 @@ import numpy.typing as npt
 
 Float = npt.NDArray[np.float64]
 Integer = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Combine = Callable[[Float], Float]
 
 
-class Model(Protocol):
-    """How values come from units.
+ANYTHING = (-float("inf"), float("inf"))
+"""Bounds of a value that has none."""
 
-    Attributes:
-        units: Names of the n units; two cells are comparable where these are the same.
-        strata: Shape (n,); units are resampled within a stratum.
-        swappable: Shape (n,); whether the unit may be exchanged between two cells as a whole.
-    """
+
+class Resamplable(Protocol):
+    """A value as a function of weights of n units."""
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Names, n of them."""
+        """Names, n of them; two cells are comparable where these are the same."""
         ...
 
     @property
     def strata(self) -> Integer:
-        """Shape (n,)."""
-        ...
-
-    @property
-    def swappable(self) -> npt.NDArray[np.bool_]:
-        """Shape (n,)."""
+        """Shape (n,); units are resampled within a stratum."""
         ...
 
     def evaluate(self, weights: Float) -> Float:
         """Give the values, shape (B,), for weights of shape (B, n)."""
         ...
 
+
+class Model(Resamplable, Protocol):
+    """How a metric's value comes from units, whose data two cells may exchange."""
+
+    @property
+    def swappable(self) -> Mask:
+        """Shape (n,); whether the unit may be exchanged between two cells as a whole."""
+        ...
+
     def mixed(self, other: "Model", swap: Float) -> Float:
         """Give the values, shape (B,), with the units where `swap` (B, n) is 1 from `other`."""
+        ...
+
+    def differs(self, other: "Model") -> Mask:
+        """Tell which units have other data in `other`, shape (n,)."""
         ...
 
 
@@ -70,7 +77,7 @@ class Sums:
         return np.zeros(len(self.units), dtype=np.int64)
 
     @cached_property
-    def swappable(self) -> npt.NDArray[np.bool_]:
+    def swappable(self) -> Mask:
         """All units may be exchanged."""
         return np.ones(len(self.units), dtype=np.bool_)
 
@@ -85,6 +92,12 @@ class Sums:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.combine(self.parts.sum(axis=0) + swap @ (other.parts - self.parts))
 
+    def differs(self, other: "Model") -> Mask:
+        """Tell which units have other data in `other`, shape (n,)."""
+        assert isinstance(other, Sums)
+        different: Mask = (self.parts != other.parts).any(axis=1)
+        return different
+
 
 @dataclass(frozen=True, eq=False)
 class Estimand:
@@ -96,10 +109,13 @@ class Estimand:
         model: Its value as a function of weights of units.
         outcomes: 0 or 1 for each unit where the metric is the plain percentage of ones, NaN for a
             unit that is not counted (a tie); None for any other metric.
+        sides: For each item 1 where the stereotype was preferred, 0 where not, NaN where the item
+            is not counted; None where the metric does not count such preferences.
         flip: By how much the value changes where one average item changes sides; NaN where
             nothing is decided item by item (effect sizes).
         reason: Why it is undefined; empty otherwise.
         bounds: Least and greatest value there can be.
+        folded: Whether it is a mean of absolute values of estimates.
         benchmark: Name of the benchmark; filled in by `src.statistics.cell`.
         scorer: Name of the scorer; likewise.
     """
@@ -112,9 +128,11 @@ class Estimand:
     n: int
     model: Model
     outcomes: Float | None = None
+    sides: Float | None = None
     flip: float = float("nan")
     reason: str = ""
-    bounds: tuple[float, float] = (-float("inf"), float("inf"))
+    bounds: tuple[float, float] = ANYTHING
+    folded: bool = False
     benchmark: str = ""
     scorer: str = ""
 

@@ -1,5 +1,6 @@
 """Confidence intervals: Wilson's for plain proportions, BCa over clusters for all else."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,28 @@ def bca(
         ends.append(float(ndtr(bias + moved / (1 - acceleration * moved))))
     low, high = np.quantile(resampled, ends)
     return float(low), float(high)
+
+
+def folded_interval(
+    value: float, resampled: Float, level: float, freedom: float
+) -> tuple[float, float]:
+    """Interval of a mean of absolute values, such as the mean |d| of SEAT's tests.
+
+    Where effects are small, |d| is on average larger than the true effect: chance alone makes it
+    so, and no bootstrap can tell how much. It is nothing where effects are large; where they are
+    zero it is the bootstrap's own bias (resampled values are too large once more) divided by
+    sqrt(2) - 1, as for absolute values of a normal variable. The interval covers both: it reaches
+    from Student's lower end, less the larger bias, to Student's upper end.
+
+    Args:
+        value: The estimate.
+        resampled: Its bootstrap values, shape (B,).
+        level: Confidence level.
+        freedom: Degrees of freedom.
+    """
+    half = float(student.ppf((1 + level) / 2, freedom)) * float(resampled.std())
+    bias = max(0.0, float(resampled.mean()) - value) / (math.sqrt(2) - 1)
+    return max(0.0, value - bias - half), value + half
 
 
 def _acceleration(left_out: Float, strata: Integer) -> float:

@@ -1,5 +1,7 @@
 """What a finished cell's directory holds, as benchmarks and estimands again."""
 
+import json
+
 import pandas as pd
 
 import src.benchmarks
@@ -10,7 +12,7 @@ from src.modules import import_modules
 from src.statistics.cell import cell_estimands
 from src.statistics.config import StatisticsConfig
 from src.statistics.estimand import Estimand
-from src.tracking.read import ITEMS, Cell
+from src.tracking.read import INTERVALS, ITEMS, Cell
 
 Key = tuple[str, str, str, str]
 """Benchmark, scorer, category and metric."""
@@ -55,6 +57,11 @@ def estimands_of(cell: Cell) -> dict[Key, Estimand]:
 
 
 def settings_of(cell: Cell) -> StatisticsConfig:
-    """Give the statistics settings that a cell was run with; the defaults where it has none."""
-    known = cell.config.get("statistics")
+    """Give the settings with which a cell's intervals were made last; by default the usual ones."""
+    try:
+        known = json.loads((cell.directory / INTERVALS).read_text(encoding="utf-8"))["settings"]
+        return StatisticsConfig(**known)
+    except (OSError, ValueError, KeyError, TypeError):
+        # Not there yet, or of another version: then what the cell itself was run with.
+        known = cell.config.get("statistics")
     return StatisticsConfig(**known) if isinstance(known, dict) else StatisticsConfig()

@@ -1,10 +1,11 @@
 """Bootstrap and jackknife weights, and standard errors from them."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from src.statistics.estimand import Estimand, Float, Integer, Model
+from src.statistics.estimand import Float, Integer, Resamplable
 
 _CELLS = 1 << 22
 """Entries of a block of weights: 32 MB, so that blocks stay cheap whatever the sizes are."""
@@ -35,7 +36,7 @@ def bootstrap_weights(strata: Integer, resamples: int, rng: np.random.Generator)
         yield weights
 
 
-def bootstrap(models: Sequence[Model], resamples: int, seed: int) -> Float:
+def bootstrap(models: Sequence[Resamplable], resamples: int, seed: int) -> Float:
     """Evaluate several models over the same units with the same weights.
 
     Args:
@@ -54,7 +55,7 @@ def bootstrap(models: Sequence[Model], resamples: int, seed: int) -> Float:
     return np.concatenate(blocks, axis=1)
 
 
-def jackknife(models: Sequence[Model]) -> Float:
+def jackknife(models: Sequence[Resamplable]) -> Float:
     """Evaluate models over the same units with each unit left out in turn.
 
     Returns:
@@ -98,10 +99,35 @@ def standard_error(left_out: Float, strata: Integer) -> tuple[float, float]:
     return float(np.sqrt(total)), total**2 / weighted
 
 
-def same_units(estimands: Sequence[Estimand]) -> Iterator[list[Estimand]]:
-    """Group estimands by their units, so that weights are drawn once for each group."""
-    groups: dict[tuple[tuple[str, ...], bytes], list[Estimand]] = {}
-    for estimand in estimands:
-        key = (estimand.units, estimand.model.strata.tobytes())
-        groups.setdefault(key, []).append(estimand)
-    yield from groups.values()
+class Resampled(NamedTuple):
+    """A model's values under resampling.
+
+    Attributes:
+        left_out: With each unit left out in turn, shape (n_units,).
+        drawn: Under bootstrap weights, shape (B,).
+    """
+
+    left_out: Float
+    drawn: Float
+
+
+def resample(models: Sequence[Resamplable], resamples: int, seed: int) -> list[Resampled]:
+    """Resample models; those over the same units are given the same weights.
+
+    Args:
+        models: Over any units.
+        resamples: B.
+        seed: Of the weights.
+
+    Returns:
+        One a model, in their order.
+    """
+    groups: dict[tuple[tuple[str, ...], bytes], list[int]] = {}
+    for index, model in enumerate(models):
+        groups.setdefault((model.units, model.strata.tobytes()), []).append(index)
+    found: dict[int, Resampled] = {}
+    for indices in groups.values():
+        group = [models[index] for index in indices]
+        values = zip(jackknife(group), bootstrap(group, resamples, seed), strict=True)
+        found |= {i: Resampled(*pair) for i, pair in zip(indices, values, strict=True)}
+    return [found[index] for index in range(len(models))]

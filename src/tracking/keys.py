@@ -6,6 +6,8 @@
 - a number of another scorer than the cell's own has the scorer's name behind the benchmark's, as
   `bias/crows_pairs/pll/gender`;
 - any of them with `/ci_low` or `/ci_high` behind it: its interval, where there is one;
+- `change/<cell>/<the metric's name>`: how much a cell differs from its uncompressed twin, with
+  `/ci_low`, `/ci_high`, `/p_holm` and `/verdict` behind it (in the sweep's own run);
 - `system/<name>` and `receipt/<name>`, nested names joined by `/`.
 """
 
@@ -53,6 +55,19 @@ def metric_values(
         values |= {
             name: number for name, value in named.items() if (number := plain(value)) is not None
         }
+    return values
+
+
+def comparison_values(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Name the headline comparisons of a sweep; what is undefined is left out."""
+    values: dict[str, Any] = {}
+    for row in rows:
+        if row["metric"] in HEADLINES:
+            key = f"change/{row['cell_b']}/{metric_key(row)}"
+            named = {key: row["difference"]}
+            parts = ("ci_low", "ci_high", "p_holm", "verdict")
+            named |= {f"{key}/{part}": row.get(part) for part in parts}
+            values |= {name: value for name, value in named.items() if value is not None}
     return values
 
 

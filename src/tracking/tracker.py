@@ -50,6 +50,10 @@ class Tracker(Protocol):
         """Log the item table, where the settings ask for it."""
         ...
 
+    def log_comparisons(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Log a sweep's comparisons as a table, and the headline ones under stable names."""
+        ...
+
     def finish(self, state: str) -> None:
         """Close the run with the cell's state."""
         ...
@@ -73,6 +77,9 @@ class NoTracker:
         """Do nothing."""
 
     def log_items(self, table: "pd.DataFrame") -> None:
+        """Do nothing."""
+
+    def log_comparisons(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Do nothing."""
 
     def finish(self, state: str) -> None:

@@ -13,7 +13,7 @@ import wandb
 from src.errors import InputError
 from src.tracking.config import WandbConfig
 from src.tracking.credentials import choose_mode
-from src.tracking.keys import metric_values, scalars
+from src.tracking.keys import comparison_values, metric_values, scalars
 from src.tracking.plain import plain
 
 if TYPE_CHECKING:
@@ -87,6 +87,18 @@ class WandbTracker:
         if self._config.log_items:
             with _data_below(self._directory):
                 self._attempt("log items", lambda run: run.log({"items": self._table(table)}))
+
+    def log_comparisons(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Log a sweep's comparisons as a table, and the headline ones in the summary."""
+        columns = sorted({name for row in rows for name in row})
+        data = [[row.get(name) for name in columns] for row in rows]
+
+        def log_both(run: Any) -> None:
+            run.summary.update(comparison_values(rows))
+            run.log({"comparisons": wandb.Table(columns=columns, data=data)})
+
+        with _data_below(self._directory):
+            self._attempt("log comparisons", log_both)
 
     def finish(self, state: str) -> None:
         """Close the run: exit code 0 where the cell is done or unsupported, 1 otherwise."""

@@ -1,0 +1,92 @@
+"""The comparisons of a sweep as a table, and marks behind the numbers of its main table."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from src.report.cells import CATEGORIES, OVERALL
+from src.report.comparisons import Sweep
+from src.statistics.verdict import MARKS
+from src.tracking.keys import HEADLINES
+
+MOST_ROWS = 40
+"""Of a larger sweep only differences are listed; all comparisons are in the file."""
+
+
+def comparison_table(sweep: Sweep) -> Table | None:
+    """Draw the headline comparisons of the categories that the main table shows.
+
+    Returns:
+        None where there is nothing to compare.
+    """
+    rows = [
+        row
+        for row in sweep.rows
+        if row["metric"] in HEADLINES and row["category"] in (*CATEGORIES, OVERALL)
+    ]
+    if len(rows) > MOST_ROWS:
+        rows = [row for row in rows if row["verdict"].startswith("changed")]
+    if not rows:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("metric", overflow="fold")
+    table.add_column("change\n[interval]", justify="right", overflow="fold")
+    table.add_column("p\nHolm", justify="right", no_wrap=True)
+    table.add_column("flips\n+ -", justify="right", no_wrap=True)
+    table.add_column("what may be concluded", overflow="fold")
+    for pair, members in itertools.groupby(rows, lambda row: str(row["pair"])):
+        table.add_row(*(Text(head, style="bold") for head in _about(pair)))
+        for row in members:
+            table.add_row(*map(Text, _cells(row)))
+    return table
+
+
+def _about(pair: str) -> tuple[str, ...]:
+    before, _, after = pair.partition(" -> ")
+    return before, "->", "", "", after
+
+
+def _cells(row: Mapping[str, Any]) -> Iterator[str]:
+    yield f"  {row['benchmark']} {HEADLINES[row['metric']]} {row['category']}"
+    yield _change(row)
+    p = row["p_holm"]
+    yield "" if p is None else "<.001" if p < 0.001 else f"{p:.3f}"
+    up, down = row["flips_to_stereo"], row["flips_to_anti"]
+    yield "" if up is None else f"{up} {down}"
+    yield f"{MARKS[row['verdict']]} {row['conclusion']}".strip()
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    if row["difference"] is None:
+        return "undef."
+    form = "+.1f" if row["unit"] == "%" else "+.2f"
+    ends = (row["ci_low"], row["ci_high"])
+    shown = f"{row['difference']:{form}}"
+    if None in ends:
+        return shown
+    return f"{shown} [{', '.join(format(end, form) for end in ends)}]"
+
+
+def notes(sweep: Sweep) -> Iterator[str]:
+    """Say how the comparisons are to be read."""
+    yield from sweep.problems
+    if not sweep.rows or sweep.settings is None:
+        return
+    settings = sweep.settings
+    yield (
+        f"{MARKS['changed']} changed (Holm-adjusted p < {settings.alpha:g}), {MARKS['same']} no "
+        f"change larger than {settings.margin:g} points ({settings.margin_sd:g} sd), "
+        f"{MARKS['undecided']} undecided: neither is shown; {settings.level:.0%} intervals"
+    )
+    yield f"p is adjusted for {sweep.family}; all metrics and categories: comparisons.json"
+    counts = {name: _count(sweep.rows, name) for name in MARKS}
+    told = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
+    yield f"headline comparisons: {told}"
+
+
+def _count(rows: Sequence[Mapping[str, Any]], verdict: str) -> int:
+    return sum(row["verdict"] == verdict and row["family"] == "headline" for row in rows)

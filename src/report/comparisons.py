@@ -1,0 +1,145 @@
+"""comparisons.json: each compressed cell of a sweep against its uncompressed twin."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from src.errors import InputError
+from src.report.cells import labels, twin
+from src.statistics.compare import compare_directories
+from src.statistics.config import StatisticsConfig
+from src.statistics.family import adjust, described
+from src.statistics.on_disk import settings_of
+from src.statistics.refresh import made_with
+from src.statistics.verdict import verdict
+from src.tracking.atomic import replacing
+from src.tracking.config import WandbConfig
+from src.tracking.read import Cell
+from src.tracking.tracker import build_tracker
+
+FILE = "comparisons.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The comparisons of a sweep.
+
+    Attributes:
+        rows: As in the file.
+        family: Which tests p is adjusted for, in words.
+        settings: They were made with; None where there are none.
+        problems: Why pairs of cells were not compared, or the file not written.
+        changed: Whether the file was not there, or had others.
+        name: Of the sweep.
+        tracker: Settings of the compared cells' tracker.
+    """
+
+    rows: list[dict[str, Any]]
+    family: str
+    settings: StatisticsConfig | None
+    problems: list[str]
+    changed: bool
+    name: str
+    tracker: Mapping[str, Any]
+
+
+def track(sweep: Sweep, directory: Path) -> None:
+    """Log comparisons to the tracker that their cells used, as a run of its own.
+
+    Args:
+        sweep: The comparisons.
+        directory: Of the sweep; the tracker's files go below it, beside those of the cells.
+    """
+    kind = sweep.tracker.get("kind")
+    if kind != "wandb":
+        return
+    tracker = build_tracker(WandbConfig(**sweep.tracker))
+    folder = directory / "comparisons"
+    folder.mkdir(exist_ok=True)
+    about = {"family": sweep.family, "statistics": asdict(sweep.settings or StatisticsConfig())}
+    tracker.start(about, f"{sweep.name}-comparisons", sweep.name, ["comparisons"], folder)
+    tracker.log_comparisons(sweep.rows)
+    tracker.finish("done")
+
+
+def compare_sweep(directory: Path, cells: Sequence[Cell]) -> Sweep:
+    """Compare twins and bring comparisons.json up to date; pairs that did not change are kept.
+
+    Args:
+        directory: Of the sweep.
+        cells: Its cells.
+    """
+    names = [label.text for label in labels(cells)]
+    old = _read(directory / FILE)
+    rows: list[dict[str, Any]] = []
+    problems: list[str] = []
+    settings: StatisticsConfig | None = None
+    tracker: Mapping[str, Any] = {}
+    sweep_name = directory.name
+    for cell, name in zip(cells, names, strict=True):
+        other = twin(cell, cells)
+        if other is None or cell.state != "done":
+            continue
+        settings = settings_of(cell)
+        tracker = cell.config.get("tracker") or {}
+        sweep_name = str(cell.config.get("sweep") or sweep_name)
+        about = {
+            "pair": f"{names[list(cells).index(other)]} -> {name}",
+            "cell_a": _path(other, directory),
+            "cell_b": _path(cell, directory),
+            "made_from": _digest(other, cell, settings),
+        }
+        kept = [row for row in old if about.items() <= row.items()]
+        try:
+            rows += kept or [about | row for row in compare_directories(other, cell, settings)]
+        except InputError as error:
+            problems.append(f"not compared: {about['pair']}: {error}")
+    adjust(rows)
+    for row in rows:
+        mark, sentence = verdict(row, settings.alpha if settings else 0.05)
+        row |= {"verdict": mark, "conclusion": sentence}
+    family = described(rows)
+    changed = bool(rows) and rows != old
+    if changed:
+        problems += _write(directory / FILE, rows, family, settings)
+    return Sweep(rows, family, settings, problems, changed, sweep_name, tracker)
+
+
+def _digest(first: Cell, second: Cell, settings: StatisticsConfig) -> str:
+    """Hash what a comparison is made from, so that it is made once."""
+    parts = [
+        made_with(settings),
+        *([cell.status.get("fingerprint"), cell.status.get("ended")] for cell in (first, second)),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _path(cell: Cell, directory: Path) -> str:
+    return cell.directory.relative_to(directory).as_posix()
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["comparisons"]
+        return [dict(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _write(
+    path: Path, rows: list[dict[str, Any]], family: str, settings: StatisticsConfig | None
+) -> list[str]:
+    content: Mapping[str, Any] = {
+        "settings": asdict(settings) if settings else None,
+        "family": family,
+        "comparisons": rows,
+    }
+    try:
+        with replacing(path) as handle:
+            handle.write((json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    except InputError as error:
+        return [str(error)]
+    return []
