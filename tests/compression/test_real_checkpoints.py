@@ -24,7 +24,10 @@ TINY = ROOT / "src" / "models" / "tiny"
 STORIES = Path(__file__).parents[3] / "shared" / "models" / "stories260K"
 
 
-@pytest.fixture(scope="module", params=[TINY / "causal", TINY / "masked", STORIES], ids=lambda path: path.name)
+CHECKPOINTS = [TINY / "causal", TINY / "masked", STORIES]
+
+
+@pytest.fixture(scope="module", params=CHECKPOINTS, ids=lambda path: path.name)
 def trained(request):
     if not request.param.is_dir():
         pytest.skip("the shared models are not here")

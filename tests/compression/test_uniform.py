@@ -182,8 +182,11 @@ def test_embedding_looks_rows_up(granularity):
     assert torch.equal(table(ids), dequantize(packed, grid, 20)[ids].bfloat16())
 
 
-@pytest.mark.parametrize("name", ["bert", "albert", "mobilebert", "gpt2", "opt"])
-def test_eight_and_seven_bits_per_tensor_are_ptq(name, load):
+@pytest.mark.parametrize("name", ["bert", "albert", "mobilebert", "gpt2", "opt", "integers"])
+def test_eight_and_seven_bits_per_tensor_are_ptq(name, load, monkeypatch):
+    if name == "integers":  # as on a machine with units for them
+        monkeypatch.setattr("src.compression.layers.integers.has_integer_units", lambda _: True)
+        name = "bert"
     ours, paper = load(name), load(name)
     settings = UniformConfig(weight_bits=8, activation_bits=7, granularity="tensor", conv1d=False)
     receipt, theirs = compress(ours, settings), compress(paper, PtqConfig())

@@ -4,8 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from src.compression.layers.activations import Rows, quantize_activations, rescale
+from src.compression.layers.activations import PAPER_BITS, Rows, quantize_activations, rescale
 from src.compression.layers.grid import Grid, Packed, dequantize, integers
+from src.compression.layers.integers import integer_product
 from src.compression.layers.layout import BatchLayout
 
 
@@ -103,15 +104,25 @@ class UniformLinear(PackedWeight):
         if self.activation_bits is None:
             return functional.linear(x.float(), self.dense_weight(), self.bias).to(x.dtype)
         flat = x.float().reshape(self.layout.groups(x.shape), -1, self.columns)
-        values, scale = quantize_activations(flat, rows, self.activation_bits)
-        if self.scale.shape[1] == 1 and self.zero_point is None:
-            product = values @ integers(self.packed(), self.grid, self.columns).t()
-            scale = scale * self.scale.flatten()
-        else:
+        by_row = self.scale.shape[1] == 1 and self.zero_point is None
+        # 7 bits fit in an int8 without their zero point, 8 do not.
+        narrow = by_row and self.activation_bits <= PAPER_BITS and self.grid.bits <= 8
+        dtype = torch.int8 if narrow else torch.float32
+        values, scale = quantize_activations(flat, rows, self.activation_bits, dtype)
+        if not by_row:
             product = values @ self.dense_weight().t()
+        else:
+            weight = integers(self.packed(), self.grid, self.columns).to(dtype)
+            scale = scale * self.scale.flatten()
+            product = _integer_product(values, weight) if narrow else values @ weight.t()
         out = rescale(product, scale, self.bias)
         out = out if rows is not None else out.reshape(*x.shape[:-1], len(self.weight))
         return out.to(x.dtype)
+
+
+def _integer_product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    product = integer_product(values.flatten(0, -2), weight)
+    return product.reshape(*values.shape[:-1], len(weight))
 
 
 class UniformEmbedding(PackedWeight):
