@@ -130,15 +130,18 @@ def conclude() -> None:
     """Print the table of the cells of this run or sweep."""
     directory = NoteDirectory.directory
     if directory is not None and is_first_process() and any(directory.rglob("status.json")):
+        from src.report.agreement import write_agreement
         from src.report.axes import write_axes
         from src.report.cells import collect
         from src.report.comparisons import track
         from src.report.terminal import print_sweep
 
-        try:
-            write_axes(directory, collect(directory))
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+        cells = collect(directory)
+        for write in (write_axes, write_agreement):
+            try:
+                write(directory, cells)
+            except InputError as error:
+                print(f"error: {error}", file=sys.stderr)
         compared = print_sweep(directory)
         if compared is not None and compared.changed:
             track(compared, directory)

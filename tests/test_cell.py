@@ -14,7 +14,8 @@ from src import cell, schema, sweep
 from src.cell import limited, run_cell
 from src.data.locate import DataFiles
 from src.errors import CellFailed, InputError
-from src.report.cells import Headline
+from src.report.agreement import agreement_lines, write_agreement
+from src.report.cells import Headline, collect
 from src.schema import ROOT, typed
 from src.tracking.fingerprint import fingerprint
 from src.tracking.read import read_cell
@@ -217,3 +218,21 @@ def test_scorers_named_twice_or_unknown_are_refused(config, tmp_path):
         typed(config("scorer.also=[pll,pll]"))
     with pytest.raises(CellFailed, match=r"scorer\.also=plll is not possible.*Did you mean 'pll'"):
         run(config("scorer.also=[plll]"), tmp_path)
+
+
+def test_scorers_of_a_cell_or_of_several_are_compared(config, tmp_path):
+    masked = "model.id=" + str(schema.ROOT / "src/models/tiny/masked")
+    one = [masked, "~benchmark.sample_seat", "~benchmark.sample_stereoset"]
+    run(config("scorer.also=[pll]", *one), tmp_path / "both")
+    run(config("scorer=aul", *one), tmp_path / "apart")
+    cells = collect(tmp_path)
+    write_agreement(tmp_path, cells)
+    (group,) = json.loads((tmp_path / "agreement.json").read_text())
+    assert sorted(group["cells"]) == ["apart", "both"]
+    overall = next(row for row in group["agreement"] if row["category"] == "overall")
+    assert set(overall["scores"]) == {"bias_bench", "pll", "aul"}
+    assert len(overall["pairs"]) == 3
+    (line,) = agreement_lines(tmp_path)
+    assert "sample_crows_pairs by 3 scorers" in line
+    write_agreement(tmp_path, [cell for cell in cells if cell.directory.name == "apart"])
+    assert not (tmp_path / "agreement.json").exists()

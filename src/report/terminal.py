@@ -17,6 +17,7 @@ from rich.text import Text
 
 from src.errors import InputError
 from src.report import axes
+from src.report.agreement import agreement_lines
 from src.report.cells import Headline, Label, collect, headlines, labels, twin
 from src.report.comparison_table import comparison_table, notes
 from src.report.comparisons import Sweep, compare_sweep
@@ -108,7 +109,7 @@ def print_sweep(directory: Path, console: Console | None = None) -> Sweep | None
         console.print(line, soft_wrap=True)
     if compared := comparison_table(sweep):
         console.print(compared)
-    along = axes.lines(axes.read_axes(directory))
+    along = [*axes.lines(axes.read_axes(directory)), *agreement_lines(directory)]
     for line in [*map(Text, (*notes(sweep), *along)), *_endings(rows)]:
         console.print(line, soft_wrap=True)
     return sweep

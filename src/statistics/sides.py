@@ -49,7 +49,7 @@ def matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         InputError: They have no decided item in common.
     """
     columns = [*KEYS, "category", "cluster", "side", "margin"]
-    one, other = (_sides(table)[columns] for table in (before, after))
+    one, other = (sided(table)[columns] for table in (before, after))
     both = one.merge(
         other.drop(columns=["category", "cluster"]), on=KEYS, suffixes=("_before", "_after")
     )
@@ -62,7 +62,12 @@ def matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     return both.assign(direction=moved.map({1: TO_STEREO, -1: TO_ANTI, 0: ""}))
 
 
-def _sides(table: pd.DataFrame) -> pd.DataFrame:
+def sided(table: pd.DataFrame) -> pd.DataFrame:
+    """Give the decided rows of an item table with the columns `side` and `margin` of `matched`.
+
+    Raises:
+        InputError: The table has no decisions.
+    """
     parts = []
     for sides in SIDES:
         if sides.higher not in table or (sides.stereo and "decision" not in table):
