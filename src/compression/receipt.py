@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+PART = 2**24
+"""Weights that are compared at a time, in doubles: an fp32 norm of a large matrix rounds away what
+a lossless change must not have, and a large head in doubles may not fit beside the model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -143,14 +147,14 @@ def describe_change(
         bits: Stored bits per weight, scales and zero points included.
         untied_from: Name of the module whose weight it shared before, empty if none.
     """
-    # Doubles: an fp32 norm of a large matrix rounds away what a lossless change must not have.
-    old = before.detach().double()
-    norm = float(old.norm())
+    old = before.detach().reshape(-1)
+    norm = math.sqrt(sum(float(part.double().square().sum()) for part in old.split(PART)))
     error, sparsity = math.nan, math.nan
     if after is not None:
-        new = after.detach().to(old.device).double()
-        difference = float((old - new).norm())
-        error = difference / norm if norm else difference
+        new = after.detach().to(old.device).reshape(-1)
+        pairs = zip(old.split(PART), new.split(PART), strict=True)
+        squares = sum(float((a.double() - b.double()).square().sum()) for a, b in pairs)
+        error = math.sqrt(squares) / norm if norm else math.sqrt(squares)
         sparsity = 1 - int(new.count_nonzero()) / max(new.numel(), 1)
     return Change(module, kind, before.numel(), bits, error, norm, sparsity, untied_from)
 

@@ -56,10 +56,12 @@ def zero_small(subject, settings):
     return Outcome(tuple(changes), {}, {"half": True})
 
 
-def test_a_change_by_hand():
+def test_a_change_by_hand(monkeypatch):
     before, after = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), torch.tensor([[3.0, 0.0], [1.0, 2.0]])
     change = describe_change("m", "Linear", before, after, bits=4.5)
     assert change.norm == 5
+    monkeypatch.setattr("src.compression.receipt.PART", 3)
+    assert describe_change("m", "Linear", before, after, bits=4.5) == change
     assert change.relative_error == pytest.approx(5**0.5 / 5)
     assert (change.elements, change.bits, change.sparsity) == (4, 4.5, 0.25)
     assert math.isnan(describe_change("m", "Linear", before, None, bits=4).relative_error)
