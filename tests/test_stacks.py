@@ -117,3 +117,13 @@ def test_a_ladder_is_listed_by_its_bits(tmp_path):
     assert [label.compression for label in listed] == [
         f"uniform weight_bits={bits}" for bits in (1.58, 2, 8, 16)
     ]
+
+
+def test_a_control_is_labelled_by_what_it_is_for(tmp_path):
+    for name in ("nf4", "fp4", "uniform"):
+        (tmp_path / name).mkdir()
+        part = {"kind": "noise", "name": "noise", "like": {"kind": "x", "name": name, "bits": name}}
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump({"compression": part}))
+        (tmp_path / name / "status.json").write_text(json.dumps({"state": "done"}))
+    listed = {label.compression for label in labels(collect(tmp_path))}
+    assert listed == {f"noise like.name={name}" for name in ("nf4", "fp4", "uniform")}

@@ -12,7 +12,7 @@ from src.tracking.fingerprint import difference, flatten
 from src.tracking.keys import HEADLINES
 from src.tracking.read import STATUS, Cell, read_cell
 
-FIRST = ("kind", "size", "step", "weight_bits", "activation_bits", "bits", "mode", "id", "revision")
+FIRST = ("name", "size", "step", "weight_bits", "activation_bits", "bits", "mode", "id", "revision")
 """Settings that tell best what differs between two models or compressions of one name."""
 CATEGORIES = ("gender", "race", "religion")
 OVERALL = "overall"
