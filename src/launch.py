@@ -134,10 +134,11 @@ def conclude() -> None:
         from src.report.axes import write_axes
         from src.report.cells import collect
         from src.report.comparisons import track
+        from src.report.flips import write_flips
         from src.report.terminal import print_sweep
 
         cells = collect(directory)
-        for write in (write_axes, write_agreement):
+        for write in (write_axes, write_agreement, write_flips):
             try:
                 write(directory, cells)
             except InputError as error:

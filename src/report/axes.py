@@ -17,6 +17,8 @@ from src.tracking.read import Cell
 log = logging.getLogger(__name__)
 MOST = 10
 """Trends that are shown; a large sweep has hundreds."""
+FEWEST = 10
+"""Cells from which on rank correlations are shown; of fewer the interval is nearly everything."""
 PARTS = ("rank_correlations", "best", "trends")
 
 
@@ -79,7 +81,7 @@ def _trend_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield (
             f"{row['series']} along {row['axis']}: {row['key']} {row['verdict']}: "
             f"{row['rise']:+.2f}{unit} from end to end ({_ends(row, '.2f')}), "
-            f"Holm p {row['p_holm']:.3f}"
+            f"Holm p {'< 0.001' if row['p_holm'] < 0.001 else format(row['p_holm'], '.3f')}"
         )
     if rows:
         shown = f", {MOST} of them shown" if len(seen) > MOST else ""
@@ -89,7 +91,7 @@ def _trend_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _rank_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     by_part = {(row["benchmark"], row["category"], row["cells"], row["part"]): row for row in rows}
     for row in rows:
-        if row["part"] != "all" or row["tau"] is None:
+        if row["part"] != "all" or row["tau"] is None or row["n_points"] < FEWEST:
             continue
         about = (row["benchmark"], row["category"], row["cells"])
         text = (

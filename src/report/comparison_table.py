@@ -83,9 +83,22 @@ def notes(sweep: Sweep) -> Iterator[str]:
         f"{MARKS['undecided']} undecided: neither is shown; {settings.level:.0%} intervals"
     )
     yield f"p is adjusted for {sweep.family}; all metrics and categories: comparisons.json"
+    yield from _lm_notes(sweep.rows)
     counts = {name: _count(sweep.rows, name) for name in MARKS}
     told = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
     yield f"headline comparisons: {told}"
+
+
+def _lm_notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Name the pairs whose bias is to be read together with their LM score."""
+    told: dict[str, dict[str, None]] = {}
+    for row in rows:
+        joint = row.get("joint") or {}
+        if joint.get("breakage") or joint.get("lm_at_chance"):
+            told.setdefault(f"{row['pair']}: {joint['reading']}", {})[
+                f"{row['benchmark']} {row['category']}"
+            ] = None
+    yield from (f"{reading} ({', '.join(metrics)})" for reading, metrics in told.items())
 
 
 def _count(rows: Sequence[Mapping[str, Any]], verdict: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from src.errors import InputError
 from src.report.cells import labels, twin
+from src.report.flips import read_flips
 from src.statistics.compare import compare_directories
 from src.statistics.config import StatisticsConfig
 from src.statistics.family import adjust, described
@@ -47,7 +48,7 @@ class Sweep:
 
 
 def track(sweep: Sweep, directory: Path) -> None:
-    """Log comparisons to the tracker that their cells used, as a run of its own.
+    """Log comparisons and flips to the tracker that their cells used, as a run of its own.
 
     Args:
         sweep: The comparisons.
@@ -62,6 +63,8 @@ def track(sweep: Sweep, directory: Path) -> None:
     about = {"family": sweep.family, "statistics": asdict(sweep.settings or StatisticsConfig())}
     tracker.start(about, f"{sweep.name}-comparisons", sweep.name, ["comparisons"], folder)
     tracker.log_comparisons(sweep.rows)
+    if len(flips := read_flips(directory)):
+        tracker.log_flips(flips)
     tracker.finish("done")
 
 

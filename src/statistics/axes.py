@@ -112,7 +112,9 @@ def _about(one: Series, estimand: Estimand) -> dict[str, Any]:
     fields = {
         name: getattr(estimand, name) for name in ("benchmark", "scorer", "category", "metric")
     }
-    key = metric_key(fields | {"kind": estimand.kind})
+    scorer = one.cells[0].config.get("scorer")
+    own = scorer.get("name") if isinstance(scorer, dict) else None
+    key = metric_key(fields | {"kind": estimand.kind}, own)
     return {"axis": one.axis, "series": one.label, "key": key, **fields, "unit": estimand.unit}
 
 

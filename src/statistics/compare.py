@@ -11,11 +11,13 @@ from typing import Any
 import pandas as pd
 
 from src.errors import InputError
+from src.statistics.breakage import add_joint_changes
 from src.statistics.comparable import check_comparable
 from src.statistics.config import StatisticsConfig
 from src.statistics.family import adjust
 from src.statistics.on_disk import benchmarks_of, settings_of
-from src.statistics.pairing import compare_cells
+from src.statistics.paired import compare
+from src.statistics.pairing import matched_estimands
 from src.statistics.verdict import verdict
 from src.tracking.keys import HEADLINES
 from src.tracking.plain import plain
@@ -50,7 +52,10 @@ def compare_directories(
             "nothing to compare."
         )
     chosen = {name: built for name, built in benchmarks.items() if name in shared}
-    return [plain(asdict(row)) for row in compare_cells(before, after, chosen, settings)]
+    pairs = matched_estimands(before, after, chosen)
+    rows: list[dict[str, Any]] = [plain(asdict(row)) for row in compare(pairs, settings)]
+    add_joint_changes(rows, pairs, settings)
+    return rows
 
 
 def _items(cell: Cell) -> pd.DataFrame:

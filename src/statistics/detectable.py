@@ -10,7 +10,6 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binom, norm
 from scipy.stats import t as student
-from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import power_proportions_2indep
 
 from src.errors import InputError
@@ -127,7 +126,12 @@ def change_from_error(
 def clusters_needed(change: float, error: float, clusters: int, alpha: float, power: float) -> int:
     """Give the clusters that detect a change, where `clusters` of them have a standard error."""
     spread = error * np.sqrt(clusters)
-    return int(np.ceil(_t_test(effect_size=change / spread, alpha=alpha, power=power)))
+
+    def enough(count: int) -> float:
+        seen = change_from_error(spread / np.sqrt(count), alpha, power, count)
+        return float(seen <= change)
+
+    return _fewest(enough, power)
 
 
 def equivalence_needed(margin: float, variance: float, alpha: float, power: float) -> int:
@@ -145,11 +149,6 @@ def equivalence_needed(margin: float, variance: float, alpha: float, power: floa
     """
     quantiles = norm.ppf(1 - alpha) + norm.ppf((1 + power) / 2)
     return int(np.ceil(variance * (quantiles / margin) ** 2))
-
-
-def _t_test(**known: float) -> float:
-    """Solve the power of the two-sided one-sample t test for what is not given."""
-    return float(TTestPower().solve_power(alternative="two-sided", **known))
 
 
 def _smallest(power_of: Callable[[float], float], largest: float, power: float) -> float:

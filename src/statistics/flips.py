@@ -51,17 +51,18 @@ def write(rows: pd.DataFrame, path: Path) -> None:
 
 def lines(tests: Sequence[FlipTest], alpha: float) -> Iterator[str]:
     """Lay out the tests of one comparison; categories without a flip are named in one line."""
+    several = len({test.scorer for test in tests}) > 1
+    names = {id(t): " ".join((t.benchmark, *[t.scorer] * several, t.category)) for t in tests}
     head = ("to stereo", "to anti", "p", "p Holm", "margin: flipped", "stayed")
     yield f"{'':38}{'items':>6}" + "".join(f"{word:>{len(word) + 2}}" for word in head)
     for test in tests:
         if test.to_stereo + test.to_anti:
-            name = f"{test.benchmark} {test.category}"
             yield (
-                f"  {name:36}{test.n:6}{test.to_stereo:11}{test.to_anti:9}{test.p:7.3f}"
+                f"  {names[id(test)]:36}{test.n:6}{test.to_stereo:11}{test.to_anti:9}{test.p:7.3f}"
                 f"{test.p_holm:8.3f}{test.margin_flipped:17.2g}{test.margin_kept:8.2g}"
                 f"  {test.verdict(alpha)}"
             )
-    unmoved = [f"{t.benchmark} {t.category}" for t in tests if not t.to_stereo + t.to_anti]
+    unmoved = [names[id(test)] for test in tests if not test.to_stereo + test.to_anti]
     if unmoved:
         yield f"  no item flipped: {', '.join(unmoved)}"
 

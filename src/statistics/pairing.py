@@ -56,8 +56,24 @@ def compare_cells(
     Raises:
         InputError: A table lacks a column, as an older version wrote it.
     """
+    return compare(matched_estimands(first, second, benchmarks), settings)
+
+
+def matched_estimands(
+    first: pd.DataFrame, second: pd.DataFrame, benchmarks: Mapping[str, Benchmark]
+) -> list[tuple[Estimand, Estimand]]:
+    """Give each metric that both cells have, as functions of the items that both scored.
+
+    Args:
+        first: Item table of cell A.
+        second: Item table of cell B.
+        benchmarks: Those to compare, by name.
+
+    Raises:
+        InputError: A table lacks a column, as an older version wrote it.
+    """
     one, two = (cell_estimands(benchmarks, table) for table in common_items(first, second))
-    return compare(_matched(one, two), settings)
+    return _matched(one, two)
 
 
 def _matched(one: Sequence[Estimand], two: Sequence[Estimand]) -> list[tuple[Estimand, Estimand]]:

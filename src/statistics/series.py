@@ -19,6 +19,9 @@ NOT_ORDERED = ("seed", "n_permutations")
 NUMBER_OF = {"k": 1e3, "m": 1e6, "b": 1e9}
 BITS_OF = {"float32": 32.0, "float16": 16.0, "bfloat16": 16.0}
 GROUPS = ("model", "compression")
+SPARSITY = "compression.sparsity"
+ENDS = ("compression.bits", "compression.weight_bits", SPARSITY)
+"""Axes whose end is the uncompressed cell; a stack's steps, or activations alone, have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +102,15 @@ def _uncompressed_end(
     axis: str, members: dict[float, Cell], cells: Sequence[Cell]
 ) -> dict[float, Cell]:
     """Give the uncompressed twin its place on an axis of bits or sparsity, where there is one."""
-    if not axis.startswith("compression."):
+    if axis not in ENDS:
         return {}
     twin = next((cell for cell in cells if _is_twin(cell, next(iter(members.values())))), None)
     if twin is None:
         return {}
-    if axis.endswith("bits"):
-        bits = BITS_OF.get(str(_settings(twin).get("model.dtype")))
-        return {} if bits is None else {bits: twin}
-    return {0.0: twin} if axis.endswith("sparsity") else {}
+    if axis == SPARSITY:
+        return {0.0: twin}
+    bits = BITS_OF.get(str(_settings(twin).get("model.dtype")))
+    return {} if bits is None else {bits: twin}
 
 
 def _is_twin(cell: Cell, compressed: Cell) -> bool:

@@ -22,9 +22,8 @@ from src.statistics.across import Across, estimate
 from src.statistics.config import StatisticsConfig
 from src.statistics.estimand import Float, Model
 
-FEWEST = 3
-"""Cells that make an axis."""
 FEWEST_KENDALL = 5
+"""Cells from which on Mann and Kendall's test is made."""
 
 
 @dataclass(frozen=True, slots=True)

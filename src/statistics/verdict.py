@@ -43,6 +43,8 @@ def verdict(row: Mapping[str, Any], alpha: float) -> Verdict:
     found = row.get("p_holm") is not None and row["p_holm"] < alpha
     if found:
         sentence = _moved(row, alpha)
+        if (row.get("joint") or {}).get("breakage"):
+            sentence += "; the LM score fell as well: breakage, not a gain"
         if row.get("equivalent"):
             return Verdict("changed, small", f"{sentence}; by less than {_margin(row)}")
         return Verdict("changed", sentence)

@@ -54,6 +54,10 @@ class Tracker(Protocol):
         """Log a sweep's comparisons as a table, and the headline ones under stable names."""
         ...
 
+    def log_flips(self, table: "pd.DataFrame") -> None:
+        """Log the items of a sweep that changed sides between a compressed cell and its twin."""
+        ...
+
     def finish(self, state: str) -> None:
         """Close the run with the cell's state."""
         ...
@@ -80,6 +84,9 @@ class NoTracker:
         """Do nothing."""
 
     def log_comparisons(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Do nothing."""
+
+    def log_flips(self, table: "pd.DataFrame") -> None:
         """Do nothing."""
 
     def finish(self, state: str) -> None:

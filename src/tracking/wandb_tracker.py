@@ -90,8 +90,9 @@ class WandbTracker:
 
     def log_comparisons(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Log a sweep's comparisons as a table, and the headline ones in the summary."""
-        columns = sorted({name for row in rows for name in row})
-        data = [[row.get(name) for name in columns] for row in rows]
+        flat = [_flat(row) for row in rows]
+        columns = sorted({name for row in flat for name in row})
+        data = [[row.get(name) for name in columns] for row in flat]
 
         def log_both(run: Any) -> None:
             run.summary.update(comparison_values(rows))
@@ -99,6 +100,11 @@ class WandbTracker:
 
         with _data_below(self._directory):
             self._attempt("log comparisons", log_both)
+
+    def log_flips(self, table: "pd.DataFrame") -> None:
+        """Log the first `max_rows` items that changed sides as a table."""
+        with _data_below(self._directory):
+            self._attempt("log flips", lambda run: run.log({"flips": self._table(table)}))
 
     def finish(self, state: str) -> None:
         """Close the run: exit code 0 where the cell is done or unsupported, 1 otherwise."""
@@ -140,6 +146,12 @@ class WandbTracker:
                 "W&B could not %s: %s: %s. The cell goes on; its records on disk do not need W&B.",
                 *(what, type(error).__name__, " ".join(str(error).split())),
             )
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what nests in a comparison beside its other fields; a table's cells are single values."""
+    joint = {f"joint_{k}": v for k, v in (row.get("joint") or {}).items() if k != "covariance"}
+    return {k: v for k, v in row.items() if k != "joint"} | joint
 
 
 def _cut(text: str, most: int) -> str:

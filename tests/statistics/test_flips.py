@@ -13,6 +13,8 @@ from src.benchmarks.crows_pairs import CrowsPairs, CrowsPairsConfig
 from src.data.config import DataConfig
 from src.data.locate import DataFiles
 from src.errors import InputError
+from src.report.cells import collect
+from src.report.flips import read_flips, write_flips
 from src.statistics.flip_tests import flip_tests, flipped
 from src.statistics.flips import main
 from src.statistics.sides import matched
@@ -207,3 +209,15 @@ def test_texts_are_read_from_the_data_again_on_request(tmp_path):
     main([*map(str, cells), "--text", "--out", str(out)])
     known = {f"{item.more} | {item.less}" for item in items}
     assert set(pd.read_csv(out)["text"]) <= known
+
+
+def test_a_sweeps_flips_are_in_one_file_by_cell(sweep):
+    write_flips(sweep, collect(sweep))
+    rows = read_flips(sweep)
+    assert len(rows)
+    assert set(rows["cell"]) == {"m ptq"}
+    assert set(rows["direction"]) == {"to_stereo", "to_anti"}
+    # Of a single cell there is nothing to compare, and no old file is left.
+    write_flips(sweep, collect(sweep / "ptq"))
+    assert not (sweep / "flips.parquet").exists()
+    assert read_flips(sweep).empty
