@@ -13,6 +13,7 @@ from rich.console import Console
 from src.report import comparisons
 from src.report.cells import collect
 from src.report.comparisons import compare_sweep, track
+from src.report.flips import write_flips
 from src.report.terminal import print_sweep
 from src.statistics import compare
 from src.statistics.cell import cell_estimands, with_intervals
@@ -184,6 +185,7 @@ def test_comparisons_are_a_run_of_their_own_in_wandb(tmp_path, monkeypatch):
     write_cell(tmp_path / "s" / "none", "none", cell_table(generator(1)), settings)
     write_cell(tmp_path / "s" / "ptq", "ptq", cell_table(generator(2)), settings)
     found = compare_sweep(tmp_path / "s", collect(tmp_path / "s"))
+    write_flips(tmp_path / "s", collect(tmp_path / "s"))
     track(found, tmp_path / "s")
     (summary,) = inspect(tmp_path / "s" / "comparisons", "--summary")
     wanted = {"benchmark": "crows_pairs", "category": "gender", "metric": "stereotype_score"}
@@ -192,7 +194,10 @@ def test_comparisons_are_a_run_of_their_own_in_wandb(tmp_path, monkeypatch):
     assert summary["summary"][key] == pytest.approx(row["difference"])
     assert summary["summary"][f"{key}/verdict"] == row["verdict"]
     assert summary["name"] == "the-sweep-comparisons"
-    (table,) = (tmp_path / "s").glob("comparisons/wandb/*run-*/files/media/table/*.json")
+    tables = "comparisons/wandb/*run-*/files/media/table"
+    (flips,) = (tmp_path / "s").glob(f"{tables}/flips_*.json")
+    assert "margin_before" in json.loads(flips.read_text())["columns"]
+    (table,) = (tmp_path / "s").glob(f"{tables}/comparisons_*.json")
     content = json.loads(table.read_text())
     assert len(content["data"]) == len(found.rows)
     assert set(content["columns"]) >= FIELDS
