@@ -21,6 +21,7 @@ from src.report.agreement import agreement_lines
 from src.report.cells import Headline, Label, collect, headlines, labels, twin
 from src.report.comparison_table import comparison_table, notes
 from src.report.comparisons import Sweep, compare_sweep
+from src.report.sensitivity import sensitivity_lines
 from src.statistics.verdict import MARKS
 from src.tracking.keys import HEADLINES
 from src.tracking.read import Cell
@@ -110,6 +111,7 @@ def print_sweep(directory: Path, console: Console | None = None) -> Sweep | None
     if compared := comparison_table(sweep):
         console.print(compared)
     along = [*axes.lines(axes.read_axes(directory)), *agreement_lines(directory)]
+    along += sensitivity_lines(directory)
     for line in [*map(Text, (*notes(sweep), *along)), *_endings(rows)]:
         console.print(line, soft_wrap=True)
     return sweep
