@@ -59,6 +59,13 @@ def test_unknown_steps_and_keys_are_named(program):  # noqa: F811
     assert code.startswith("error: compression.ptq.bits: Key 'bits' not in 'PtqConfig'")
 
 
+def test_a_yaml_without_a_schema_is_told_what_it_lacks(program, configs):  # noqa: F811
+    (configs / "compression").mkdir()
+    (configs / "compression" / "mine.yaml").write_text("kind: ptq\nname: mine\n")
+    code, _ = program("--config-dir", configs, "compression=mine", *QUIET)
+    assert code.startswith("error: compression.kind=ptq belongs to no method")
+
+
 def test_stacks_in_a_sweep(program, cells):  # noqa: F811
     given = ("compression=[fp16,ptq],ptq,none", "benchmark=sample")
     assert program("-m", *given, *QUIET)[0] is None

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
+from src.errors import InputError
+
 
 @dataclass
 class StackConfig:
@@ -15,6 +17,19 @@ class StackConfig:
 
     steps: dict[str, Any]
     kind: str = "stack"
+
+    def __post_init__(self) -> None:
+        """Check that the steps have types.
+
+        Raises:
+            InputError: One has none, as where a yaml does not say whose settings it holds.
+        """
+        for name, step in self.steps.items():
+            if not is_dataclass(step):
+                raise InputError(
+                    f"compression.{name}={step} belongs to no method; a yaml in conf/compression "
+                    "begins with `defaults: [schema/METHOD@_here_]`."
+                )
 
     @property
     def name(self) -> str:
