@@ -1,6 +1,8 @@
 """Data goes one way, and an addition costs what DESIGN promises."""
 
 import ast
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,23 +75,37 @@ def run(copy, *arguments):
 
 
 def test_a_compression_is_one_module_and_one_yaml(copy):
-    (copy / "src/compression/zeroed.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from src.compression.registry import Outcome, compression\n"
-        "@dataclass\n"
-        "class ZeroedConfig:\n"
-        "    kind: str = 'zeroed'\n"
-        "    name: str = 'zeroed'\n"
-        "    share: float = 0.5\n"
-        "@compression('zeroed', ZeroedConfig)\n"
-        "def zero(subject, settings):\n"
-        "    return Outcome((), {})\n"
+    """The one that the README shows, as it stands there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("A whole compression, `src/compression/clip.py`") :]
+    module, settings = (
+        re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL).group(1)
+        for kind in ("python", "yaml")
     )
-    (copy / "conf/compression/zeroed.yaml").write_text("defaults: [schema/zeroed@_here_]\n")
-    assert "share: 0.25" in run(copy, "compression=zeroed", "compression.share=0.25")
-    assert "Key 'shore' not in 'ZeroedConfig'" in run(
-        copy, "compression=zeroed", "compression.shore=1"
+    code = [line for line in module.splitlines() if line.strip()]
+    assert len(code) <= 20
+    (copy / "src/compression/clip.py").write_text(module)
+    (copy / "conf/compression/clip.yaml").write_text(settings)
+    assert "Key 'deviation' not in 'ClipConfig'" in run(
+        copy, "compression=clip", "compression.deviation=1"
     )
+    assert "compression.deviations=-1.0 is not possible" in run(
+        copy, "compression=clip", "compression.deviations=-1"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "src.main", "-m", "compression=clip", "compression.deviations=0.5,2",
+         "model=tiny_masked", "benchmark=sample", "tracker=none", "debug.limit=1",
+         "drift.requests=4", "system.threads=1", "hydra.sweep.dir=out"],
+        cwd=copy, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    some, more = (
+        json.loads((copy / "out" / f"compression.deviations={at}" / "receipt.json").read_text())
+        for at in ("2", "0.5")
+    )
+    assert some["method"] == "clip"
+    assert 0 < some["relative_error"] < more["relative_error"]
+    assert 0 < some["drift"]["mean_kl"] < more["drift"]["mean_kl"]
 
 
 def test_a_model_is_one_yaml(copy):

@@ -145,6 +145,29 @@ def linear_weight(module: "nn.Module") -> "torch.Tensor":
     return weight.t().contiguous() if isinstance(module, Conv1D) else weight
 
 
+def set_weight(name: str, module: "nn.Module", new: "torch.Tensor") -> Change:
+    """Give a layer a new weight, in place: what shares the weight has the new one too.
+
+    Args:
+        name: Its dotted name.
+        module: An nn.Linear or a Conv1D.
+        new: (out, in), any float dtype.
+
+    Returns:
+        The change; the new weight is stored like the old one, zeros too.
+    """
+    import torch
+    from torch import nn
+
+    weight = module.get_parameter("weight")
+    old, new = linear_weight(module), new.to(weight.dtype)
+    bits = 8.0 * weight.element_size()
+    change = describe_change(name, type(module).__name__, old, new, bits)
+    with torch.no_grad():
+        weight.copy_(new if isinstance(module, nn.Linear) else new.t())
+    return change
+
+
 def dense_weight(module: "nn.Module") -> "torch.Tensor | None":
     """Give the weight matrix that a linear or embedding layer computes with.
 

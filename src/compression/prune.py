@@ -43,8 +43,8 @@ class PruneConfig(PruningConfig):
 @compression("prune", PruneConfig)
 def prune(subject: "Subject", settings: PruneConfig) -> Outcome:
     """Set the weights of smallest magnitude to zero."""
-    from src.compression.linears import linear_weight
-    from src.compression.pruning.layers import find_layers, kept_ties, set_weight
+    from src.compression.linears import linear_weight, set_weight
+    from src.compression.pruning.layers import find_layers, kept_ties
     from src.compression.pruning.masks import smallest, smallest_of_every
 
     layers, skipped = find_layers(subject, settings)

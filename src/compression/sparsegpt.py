@@ -50,9 +50,9 @@ class SparseGptConfig(PruningConfig):
 @compression("sparsegpt", SparseGptConfig, calibrated=True)
 def sparsegpt(subject: "Subject", settings: SparseGptConfig, calibration: "Calibration") -> Outcome:
     """Prune every layer by the Optimal Brain Surgeon's rule, block after block."""
-    from src.compression.linears import linear_weight
+    from src.compression.linears import linear_weight, set_weight
     from src.compression.pruning.inputs import by_block, products
-    from src.compression.pruning.layers import find_layers, kept_ties, set_weight
+    from src.compression.pruning.layers import find_layers, kept_ties
     from src.compression.pruning.obs import Pattern, prune_and_update
 
     layers, skipped = find_layers(subject, settings)

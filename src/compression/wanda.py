@@ -31,9 +31,9 @@ class WandaConfig(PruningConfig):
 @compression("wanda", WandaConfig, calibrated=True)
 def wanda(subject: "Subject", settings: WandaConfig, calibration: "Calibration") -> Outcome:
     """Set the weights of smallest |w| * ||x|| to zero, block after block."""
-    from src.compression.linears import linear_weight
+    from src.compression.linears import linear_weight, set_weight
     from src.compression.pruning.inputs import by_block, squares
-    from src.compression.pruning.layers import find_layers, kept_ties, set_weight
+    from src.compression.pruning.layers import find_layers, kept_ties
     from src.compression.pruning.masks import smallest_in_rows, smallest_of_every
 
     layers, skipped = find_layers(subject, settings)

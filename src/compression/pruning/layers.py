@@ -1,13 +1,11 @@
-"""Choosing the layers that are pruned, and giving them their new weights in place."""
+"""Choosing the layers that are pruned."""
 
 from collections.abc import Mapping
 
-import torch
 from torch import nn
 
 from src.compression.linears import linear_weight
 from src.compression.pruning.config import PruningConfig
-from src.compression.receipt import Change, describe_change
 from src.compression.targets import linears_of
 from src.models.subject import Subject
 
@@ -31,26 +29,6 @@ def find_layers(
             skipped[name] = f"its {width} inputs cannot be divided into groups of {settings.m}"
             del linears[name]
     return linears, skipped
-
-
-def set_weight(name: str, module: nn.Module, new: torch.Tensor) -> Change:
-    """Give a layer a new weight, in place: what shares the weight has the new one too.
-
-    Args:
-        name: Its dotted name.
-        module: An nn.Linear or a Conv1D.
-        new: (out, in), any float dtype.
-
-    Returns:
-        The change; zeros are stored like any other weight.
-    """
-    weight = module.get_parameter("weight")
-    old, new = linear_weight(module), new.to(weight.dtype)
-    bits = 8.0 * weight.element_size()
-    change = describe_change(name, type(module).__name__, old, new, bits)
-    with torch.no_grad():
-        weight.copy_(new if isinstance(module, nn.Linear) else new.t())
-    return change
 
 
 def kept_ties(subject: Subject, layers: Mapping[str, nn.Module]) -> list[str]:
