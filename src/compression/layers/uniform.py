@@ -78,6 +78,11 @@ class UniformLinear(PackedWeight):
         self.activation_bits, self.layout = activation_bits, layout
 
     @property
+    def per_sequence(self) -> bool:
+        """Whether a sequence must not share its tokens with another: its range spans it."""
+        return self.activation_bits is not None
+
+    @property
     def takes_rows(self) -> bool:
         """Whether the engine has to name the wanted outputs instead of cutting the input.
 
