@@ -134,6 +134,7 @@ def conclude() -> None:
         from src.report.axes import write_axes
         from src.report.cells import collect
         from src.report.comparisons import track
+        from src.report.compression import print_compressions
         from src.report.flips import write_flips
         from src.report.terminal import print_sweep
 
@@ -144,5 +145,7 @@ def conclude() -> None:
             except InputError as error:
                 print(f"error: {error}", file=sys.stderr)
         compared = print_sweep(directory)
+        # One compression and its dense twin are told in full by the table above.
+        print_compressions(directory, least=2)
         if compared is not None and compared.changed:
             track(compared, directory)
