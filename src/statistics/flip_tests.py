@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 from src.statistics.estimand import Float
+from src.statistics.mcnemar import Flips, mid_p
 from src.statistics.sides import TO_ANTI, TO_STEREO
 
 
@@ -56,7 +56,7 @@ class FlipTest:
 def flip_tests(pairs: pd.DataFrame, resamples: int, seed: int) -> list[FlipTest]:
     """Test the flips of each category and, over all of a benchmark, overall.
 
-    Where every item stands alone this is the exact McNemar test. Where items belong to clusters
+    Where every item stands alone this is McNemar's test, as comparisons use it. Where items belong to clusters
     (StereoSet's terms) they do not flip independently, and the sign of each cluster's net flips
     is permuted instead.
 
@@ -106,8 +106,7 @@ def _directed(rows: pd.DataFrame, resamples: int, seed: int) -> tuple[float, str
     """Test that flips go both ways alike; give p and the name of the test."""
     _, up, down = _counts(rows)
     if rows["cluster"].nunique() == len(rows):
-        p = binomtest(up, up + down).pvalue if up + down else 1.0
-        return float(p), "exact McNemar"
+        return mid_p(Flips(up, down, len(rows))), "McNemar mid-p"
     signed = rows["direction"].map({TO_STEREO: 1.0, TO_ANTI: -1.0, "": 0.0})
     net = signed.groupby(rows["cluster"]).sum().to_numpy()
     p = _sign_permutation(net[net != 0], resamples, seed)

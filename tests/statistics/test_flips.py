@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar
 
 from src.benchmarks.crows_pairs import CrowsPairs, CrowsPairsConfig
@@ -64,7 +65,7 @@ def test_flips_by_hand():
     assert rows["direction"].tolist() == ["", "to_stereo", "to_anti", "", "to_anti"]
     (test,) = flip_tests(rows, 100, 0)
     assert (test.n, test.to_stereo, test.to_anti) == (5, 1, 2)
-    assert test.p == 1.0
+    assert test.p == pytest.approx(2 * 4 / 8 - 3 / 8)  # of three flips one up: mid-p
     assert (test.margin_flipped, test.margin_kept) == (pytest.approx(0.2), pytest.approx(0.35))
     assert test.verdict(0.05) == "no direction seen"
     moved = flipped(rows)
@@ -84,13 +85,14 @@ def test_items_are_matched_by_name_and_not_by_place():
     assert not matched(before, after)["direction"].any()
 
 
-def test_independent_items_have_the_exact_mcnemar_test():
+def test_independent_items_have_mcnemars_test():
     up, down, same = 12, 3, 40
     before = pairs([-1.0] * up + [1.0] * (down + same))
     after = pairs([1.0] * up + [-1.0] * down + [1.0] * same)
     (test,) = flip_tests(matched(before, after), 100, 0)
-    assert test.method == "exact McNemar"
-    assert test.p == pytest.approx(mcnemar([[same, down], [up, 0]], exact=True).pvalue)
+    assert test.method == "McNemar mid-p"
+    exact = mcnemar([[same, down], [up, 0]], exact=True).pvalue
+    assert test.p == pytest.approx(exact - binom.pmf(down, up + down, 0.5))
     assert test.verdict(0.05) == "directed to the stereotype"
 
 
@@ -109,7 +111,7 @@ def test_all_categories_are_one_family_for_holm():
     before["item_id"] = before["cluster"] = before.index.astype(str)
     after = before.assign(decision=["more"] * 16, score_more=1.0)
     gender, race, overall = flip_tests(matched(before, after), 100, 0)
-    assert (gender.p, gender.p_holm) == (pytest.approx(2 / 256), pytest.approx(3 * 2 / 256))
+    assert (gender.p, gender.p_holm) == (pytest.approx(1 / 256), pytest.approx(3 / 256))
     assert (race.p, race.verdict(0.05)) == (1.0, "none")
     assert (overall.category, overall.n) == ("overall", 16)
 
