@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,12 @@ def track(sweep: Sweep, directory: Path) -> None:
         sweep: The comparisons.
         directory: Of the sweep; the tracker's files go below it, beside those of the cells.
     """
-    kind = sweep.tracker.get("kind")
-    if kind != "wandb":
+    if sweep.tracker.get("kind") != "wandb":
         return
-    tracker = build_tracker(WandbConfig(**sweep.tracker))
+    # A cell of another version may have settings that are none any more.
+    known = {field.name for field in fields(WandbConfig)}
+    settings = {name: value for name, value in sweep.tracker.items() if name in known}
+    tracker = build_tracker(WandbConfig(**settings))
     folder = directory / "comparisons"
     folder.mkdir(exist_ok=True)
     about = {"family": sweep.family, "statistics": asdict(sweep.settings or StatisticsConfig())}
