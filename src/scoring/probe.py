@@ -17,7 +17,8 @@ LONGEST = 128
 
 def refusal(subject: Subject) -> str:
     """Say why a model need not be tried; empty if it may."""
-    if any(getattr(module, "per_sequence", False) for module in subject.model.modules()):
+    names = ("per_sequence", "takes_rows")
+    if any(getattr(module, name, False) for module in subject.model.modules() for name in names):
         return "a layer's arithmetic spans its whole sequence"
     return ""
 
