@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from src.bench.flops import matrix_peak, useful_flops
 from src.bench.official import EFFECT_SIZE, OneAtATime, permutation_p_value
 from src.bench.samples import Workload
 from src.benchmarks import permutation
@@ -17,7 +18,7 @@ from src.benchmarks.items import AssociationTest, Item
 from src.evaluate import BUDGETS
 from src.models.subject import Subject
 from src.models.traits import TextSide
-from src.scoring.batching import merge, scatter
+from src.scoring.batching import Forward, merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.scorer import Plan, plan_items, score_items
 
@@ -55,15 +56,26 @@ class Result:
         difference: Largest relative difference of a score between both; NaN where one has no
             number, infinite where only one of them skips an item.
         forwards: Forwards of the loop and of the engine, a round.
+        flops: Of the engine's plan, a round; 0 where they are not counted.
+        peak: Matrix products that this machine does a second, measured around the engine's runs.
     """
 
     loop: Stopwatch = field(default_factory=Stopwatch)
     engine: Stopwatch = field(default_factory=Stopwatch)
     difference: float = 0.0
     forwards: tuple[int, int] = (0, 0)
+    flops: float = 0.0
+    peak: float = 0.0
 
 
-def race(workload: Workload, subject: Subject, loop_model: Any, rounds: int) -> Result:
+def build_engine(subject: Subject) -> Engine:
+    """Make the engine of a cell."""
+    return Engine(subject, *BUDGETS[subject.device.type])
+
+
+def race(
+    workload: Workload, engine: Engine, loop_model: Any, rounds: int, count: bool = False
+) -> Result:
     """Time both sides from items to scores, tokenisation included.
 
     The engine runs between the halves of the loop, so that what else the machine does meanwhile
@@ -71,41 +83,46 @@ def race(workload: Workload, subject: Subject, loop_model: Any, rounds: int) -> 
 
     Args:
         workload: The items.
-        subject: What the engine scores.
+        engine: Scores them; as in a cell, one engine does all benchmarks.
         loop_model: The model the loop runs, the subject's own or torch's int8 one.
         rounds: How often.
+        count: Count floating-point operations and measure the machine's peak.
     """
-    items = list(workload.items)
+    subject, items = engine.subject, list(workload.items)
     half = len(items) // 2
     OneAtATime(loop_model, subject).score(items[0])
-    engine_scores(subject, items[:1])
-    result = Result()
+    engine.warm_up(engine_scores(engine, items[:1])[1])
+    result, peaks = Result(), []
     for _ in range(rounds):
         loop = OneAtATime(loop_model, subject)
         with result.loop.running():
             wanted = [loop.score(item) for item in items[:half]]
+        peaks += [matrix_peak()] if count else []
         with result.engine.running():
-            found, forwards = engine_scores(subject, items)
+            found, forwards = engine_scores(engine, items)
+        peaks += [matrix_peak()] if count else []
         with result.loop.running():
             wanted += [loop.score(item) for item in items[half:]]
-        result.forwards = (loop.forwards, forwards)
+        result.forwards = (loop.forwards, len(forwards))
         result.difference = largest([result.difference, *differences(found, wanted)])
+        result.flops = useful_flops(subject, forwards, engine.batch_tokens) if count else 0.0
+    result.peak = float(np.mean(peaks)) if count else 0.0
     return result
 
 
-def engine_scores(subject: Subject, items: Sequence[Item]) -> tuple[list[ItemScore], int]:
+def engine_scores(engine: Engine, items: Sequence[Item]) -> tuple[list[ItemScore], list[Forward]]:
     """Score items as a cell does; SEAT's scores also hold the effect size.
 
     Returns:
-        A score an item, and how many forwards were run.
+        A score an item, and what was run.
     """
+    subject = engine.subject
     # A fresh text side: what was encoded in an earlier round must not be had for nothing.
     text = TextSide(subject.text.tokenizer, subject.text.traits)
     plans, _ = plan_items(items, text, SCORER, subject.objective)
     requests = [r for plan in plans if isinstance(plan, Plan) for r in plan.requests]
     forwards, places = merge(requests)
-    tokens, logits = BUDGETS[subject.device.type]
-    answers = Engine(subject, tokens, logits).run(forwards)
+    answers = engine.run(forwards)
     picked = scatter(answers, places)
     scores = score_items(plans, picked)
     for index, item in enumerate(items):
@@ -113,7 +130,7 @@ def engine_scores(subject: Subject, items: Sequence[Item]) -> tuple[list[ItemSco
             vectors = cast(Scores, scores[index])
             sizes = associations(item, cast(Any, vectors))
             scores[index] = {**vectors, EFFECT_SIZE: effect_size(*sizes)}
-    return scores, len(forwards)
+    return scores, forwards
 
 
 def differences(found: Sequence[ItemScore], wanted: Sequence[Scores | None]) -> list[float]:

@@ -90,6 +90,26 @@ def overall(parts: Sequence[Record], wanted: float | None) -> Record:
     )
 
 
+def of_peak(parts: Sequence[Record], wanted: float | None) -> Record:
+    """Compare the engine's time with what its plans' matrix products need at the machine's peak.
+
+    Returns:
+        A record whose `loop_seconds` are those at the peak, so that its ratio is a share of it.
+    """
+    at_peak = [p.details["useful_flops"] / p.details["peak_flops_per_second"] for p in parts]
+    keys = ("useful_flops", "model_seconds")
+    return Record(
+        "share_of_peak",
+        sum(at_peak),
+        sum(part.details["model_seconds"] for part in parts),
+        parts[0].objective,
+        parts[0].precision,
+        wanted,
+        details={key: sum(part.details[key] for part in parts) for key in keys}
+        | {"of": [part.name for part in parts]},
+    )
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write plain data, whole or not at all.
 
@@ -117,8 +137,8 @@ def print_table(records: Sequence[Record], console: Console) -> None:
             record.precision,
             f"{record.loop_seconds:.2f}",
             f"{record.engine_seconds:.2f}",
-            f"{record.ratio:.1f}x",
-            "" if record.wanted is None else f"{record.wanted:.0f}x",
+            _times(record.ratio),
+            _times(record.wanted),
             "" if difference is None else f"{difference:.0e}",
             ("yes" if record.ok else "slow") if record.agrees else "WRONG",
             end_section=record.workload == "overall",
@@ -131,13 +151,17 @@ def verdict(records: Sequence[Record]) -> str:
     if wrong := [record.name for record in records if not record.agrees]:
         return f"WRONG: the engine and the loop disagree on {', '.join(wrong)}"
     held = [record for record in records if record.wanted is not None]
-    short = [f"{r.name} {r.ratio:.1f}x of {r.wanted:.0f}x" for r in held if not r.ok]
+    short = [f"{r.name} {_times(r.ratio)} of {_times(r.wanted)}" for r in held if not r.ok]
     if short:
         return f"all numbers agree; below what is wanted: {', '.join(short)}"
     if not held:
         return "all numbers agree; nothing is wanted of this shape and sample"
-    reached = ", ".join(f"{record.name} {record.ratio:.1f}x" for record in held)
+    reached = ", ".join(f"{record.name} {_times(record.ratio)}" for record in held)
     return f"all numbers agree; all that is wanted is reached: {reached}"
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.1f}x" if ratio >= 1.5 else f"{ratio:.2f}x"
 
 
 def _strict(content: Any) -> Any:

@@ -4,7 +4,8 @@ torch multiplies fp32 matrices by MKL, which does not use all of every processor
 with AVX-512 oneDNN is 1.2 times as fast. Results differ in the order of adding only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,14 +19,14 @@ MEMORY_SHARE = 0.25
 
 
 class PackedLinears:
-    """Gives a model's fp32 linear layers on the CPU another `forward`, until closed.
+    """Gives a model's fp32 linear layers on the CPU another `forward` while it is in use.
 
     Their own weights stay, so that the model is the same one before and after.
     """
 
     def __init__(self, model: nn.Module) -> None:
         """Lay the weights out, if there is memory for it."""
-        self._changed: list[nn.Module] = []
+        self._forwards: list[tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]] = []
         layers = list(_suited(model)) if _available() else []
         size = sum(layer.weight.nbytes for layer in layers)
         # Of all memory and not of what is free now: the same settings must give the same bits.
@@ -35,14 +36,18 @@ class PackedLinears:
             weight = layer.weight.detach()
             weight = weight.t().contiguous() if isinstance(layer, Conv1D) else weight
             packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-            layer.forward = partial(_multiply, packed, layer.bias)
-            self._changed.append(layer)
+            self._forwards.append((layer, partial(_multiply, packed, layer.bias)))
 
-    def close(self) -> None:
-        """Give the layers their own `forward` back."""
-        for layer in self._changed:
-            del layer.forward
-        self._changed.clear()
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Change the layers, and change them back."""
+        for layer, forward in self._forwards:
+            layer.forward = forward
+        try:
+            yield
+        finally:
+            for layer, _ in self._forwards:
+                del layer.forward
 
 
 def _multiply(packed: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:

@@ -66,6 +66,7 @@ class Engine:
     selective: bool = True
     direct: bool | None = None
     work: Work = field(default_factory=Work)
+    _linears: PackedLinears | None = field(init=False, default=None)
     _head: SelectiveHead = field(init=False)
     _attention: PackedAttention = field(init=False)
 
@@ -110,7 +111,8 @@ class Engine:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             self._head = stack.enter_context(closing(SelectiveHead(model, self.direct)))
-            stack.enter_context(closing(PackedLinears(model)))
+            self._linears = self._linears or PackedLinears(model)
+            stack.enter_context(self._linears.in_use())
             self._attention = PackedAttention(model, self.subject.objective == "causal")
             yield
 

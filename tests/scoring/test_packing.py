@@ -162,10 +162,10 @@ def test_linear_layers_multiply_alike_in_either_library(name, load):
     ids = torch.tensor([[7, 8, 9]])
     with torch.inference_mode():
         wanted = model(input_ids=ids).logits
-        packed = PackedLinears(model)
-        assert any("forward" in vars(module) for module in model.modules())
-        torch.testing.assert_close(model(input_ids=ids).logits, wanted, rtol=1e-5, atol=1e-5)
-        packed.close()
+        with PackedLinears(model).in_use():
+            assert any("forward" in vars(module) for module in model.modules())
+            found = model(input_ids=ids).logits
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
         assert torch.equal(model(input_ids=ids).logits, wanted)
 
 
