@@ -34,7 +34,7 @@ def useful_flops(subject: Subject, forwards: Sequence[Forward], batch_tokens: in
     width = model.config.hidden_size * model.config.num_hidden_layers
     causal = subject.objective == "causal"
     total = 0.0
-    for batch in packs(forwards, Budget(batch_tokens, 1), causal):
+    for batch in packs(forwards, Budget(batch_tokens, 1), causal, model.config.hidden_size):
         assert batch.positions is not None
         if causal:
             seen = int(batch.positions.sum()) + batch.tokens

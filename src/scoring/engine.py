@@ -159,7 +159,8 @@ class Engine:
         yield from batches(rest, self._budget())
 
     def _packs(self, forwards: Sequence[Forward]) -> Iterator[Batch]:
-        return packs(forwards, self._budget(), self.subject.objective == "causal")
+        width = int(self.subject.model.get_input_embeddings().weight.shape[1])
+        return packs(forwards, self._budget(), self.subject.objective == "causal", width)
 
     def _budget(self) -> Budget:
         logits = None if self.direct else self.batch_logits

@@ -14,6 +14,8 @@ from src.errors import Unsupported
 from src.scoring.batching import Integers
 
 NAME = "packed"
+SPREAD = 1.5
+"""How many times as large as the smallest the largest tree of a table may be."""
 WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 """Settings of a model that bound how far back attention reaches."""
 
@@ -23,29 +25,41 @@ class Layout:
     """Which packed tokens see which others.
 
     Attributes:
-        gather: Token at each place of a (trees, nodes) table, whose short rows repeat token 0; None
-            where the trees are equal in size.
+        tokens: Which of the packed tokens these are.
+        gather: Of these, the one at each place of a (trees, nodes) table, whose short rows repeat
+            the first; None where the trees are equal in size.
         scatter: Place in that table of each token; None likewise.
         mask: Whether a node (third axis) sees another (fourth), shape (trees, 1, nodes, nodes);
             None where all of a tree's nodes see each other.
         trees: How many there are.
     """
 
+    tokens: slice
     gather: torch.Tensor | None
     scatter: torch.Tensor | None
     mask: torch.Tensor | None
     trees: int
 
 
-def find_layout(ends: Sequence[Integers], causal: bool, device: torch.device) -> Layout:
-    """Lay packed trees out for attention.
+def find_layouts(ends: Sequence[Integers], causal: bool, device: torch.device) -> list[Layout]:
+    """Lay packed trees out for attention, those of about the same size in one table.
 
     Args:
-        ends: Of each tree, see `src.scoring.packing.Tree`.
+        ends: Of each tree, see `src.scoring.packing.Tree`; the largest first.
         causal: Whether a node sees its ancestors only, or its whole tree.
         device: Where the model is.
     """
+    layouts, first, start = [], 0, 0
+    for at in range(1, len(ends) + 1):
+        if at == len(ends) or len(ends[at]) * SPREAD < len(ends[first]):
+            layouts.append(_layout(ends[first:at], start, causal, device))
+            first, start = at, layouts[-1].tokens.stop
+    return layouts
+
+
+def _layout(ends: Sequence[Integers], start: int, causal: bool, device: torch.device) -> Layout:
     sizes = np.array([len(tree) for tree in ends])
+    tokens = slice(start, start + int(sizes.sum()))
     columns = np.arange(sizes.max())
     inside = columns < sizes[:, None]
     equal = bool(inside.all())
@@ -61,13 +75,11 @@ def find_layout(ends: Sequence[Integers], causal: bool, device: torch.device) ->
         keys = torch.from_numpy(inside).to(device)[:, None, None, :]
         mask = keys.expand(-1, -1, columns.size, -1)
     if equal:
-        return Layout(None, None, mask, sizes.size)
+        return Layout(tokens, None, None, mask, sizes.size)
     gather = np.zeros(inside.shape, dtype=np.int64)
     gather[inside] = np.arange(sizes.sum())
-    scatter = np.flatnonzero(inside)
-    return Layout(
-        torch.from_numpy(gather).to(device), torch.from_numpy(scatter).to(device), mask, sizes.size
-    )
+    scatter = torch.from_numpy(np.flatnonzero(inside)).to(device)
+    return Layout(tokens, torch.from_numpy(gather).to(device), scatter, mask, sizes.size)
 
 
 class PackedAttention:
@@ -81,7 +93,7 @@ class PackedAttention:
         """Args: the model, and whether its tokens see only what is before them."""
         self._causal = causal
         self._device = model.device
-        self._layout: Layout | None = None
+        self._layouts: list[Layout] = []
         configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
         self._configs: list[Any] = list(configs.values())
         windows = [getattr(config, name, None) for config in self._configs for name in WINDOWS]
@@ -93,7 +105,7 @@ class PackedAttention:
     @contextmanager
     def over(self, ends: Sequence[Integers]) -> Iterator[None]:
         """Make the model attend within these trees while the block runs."""
-        self._layout = find_layout(ends, self._causal, self._device)
+        self._layouts = find_layouts(ends, self._causal, self._device)
         before = [config._attn_implementation for config in self._configs]
         AttentionInterface.register(NAME, self)
         try:
@@ -103,7 +115,7 @@ class PackedAttention:
         finally:
             for config, name in zip(self._configs, before, strict=True):
                 config._attn_implementation = name
-            self._layout = None
+            self._layouts = []
 
     def __call__(
         self,
@@ -134,18 +146,27 @@ class PackedAttention:
         """
         del module
         asked = [name for name in ("softcap", "s_aux", "position_bias") if _given(options, name)]
-        if self._layout is None or attention_mask is not None or query.shape[2] != 1 or asked:
+        if not self._layouts or attention_mask is not None or query.shape[2] != 1 or asked:
             raise Unsupported(f"attention of this kind cannot be packed: {asked or query.shape}")
-        layout, groups = self._layout, query.shape[1] // key.shape[1]
+        groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
-        query, key, value = (_as_table(x, layout) for x in (query, key, value))
-        found = scaled_dot_product_attention(
-            query, key, value, attn_mask=layout.mask, scale=scaling
-        )
-        rows = found.transpose(1, 2).flatten(0, 1)
-        rows = rows if layout.scatter is None else rows[layout.scatter]
-        return rows[:, None], None
+        parts = [_attend(query, key, value, layout, scaling) for layout in self._layouts]
+        return (torch.cat(parts) if len(parts) > 1 else parts[0])[:, None], None
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Attend within the trees of one table; give (its tokens, heads, width)."""
+    query, key, value = (_as_table(x[layout.tokens, :, 0], layout) for x in (query, key, value))
+    found = scaled_dot_product_attention(query, key, value, attn_mask=layout.mask, scale=scaling)
+    rows = found.transpose(1, 2).flatten(0, 1)
+    return rows if layout.scatter is None else rows[layout.scatter]
 
 
 def _first_position(model: PreTrainedModel) -> int:
@@ -158,11 +179,10 @@ def _first_position(model: PreTrainedModel) -> int:
 
 
 def _as_table(x: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """From (tokens, heads, 1, width) to (trees, heads, nodes, width)."""
-    rows = x[:, :, 0]
+    """From (tokens, heads, width) to (trees, heads, nodes, width)."""
     if layout.gather is None:
-        return rows.reshape(layout.trees, -1, *rows.shape[1:]).transpose(1, 2)
-    return rows[layout.gather].transpose(1, 2)
+        return x.reshape(layout.trees, -1, *x.shape[1:]).transpose(1, 2)
+    return x[layout.gather].transpose(1, 2)
 
 
 def _given(options: dict[str, Any], name: str) -> bool:

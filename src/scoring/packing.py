@@ -10,7 +10,7 @@ from src.scoring.batching import Batch, Budget, Forward
 POOLINGS = ("", "mean", "first")
 """What can be asked of packed sequences: log-probabilities and embeddings."""
 TREE_NODES = 96
-"""Most nodes of a tree, as attention costs the square of it; a longer sequence is its own tree."""
+"""Most nodes of a tree; a longer sequence is its own tree."""
 
 
 @dataclass(slots=True)
@@ -61,27 +61,39 @@ def chains(forwards: Iterable[Forward]) -> Iterator[Tree]:
         yield tree
 
 
-def prefix_trees(forwards: Iterable[Forward], most: int) -> Iterator[Tree]:
-    """Merge sequences of a causal model that begin alike.
+def prefix_trees(forwards: Iterable[Forward], most: int, width: int) -> Iterator[Tree]:
+    """Merge sequences of a causal model that begin alike, where that saves more than it costs.
 
     What comes after the last position asked of has no influence on the answer and is left out.
 
     Args:
         forwards: Any.
         most: Nodes a tree may have, if it holds more than one sequence.
+        width: Of the model's hidden states.
     """
     needed = sorted(((_needed(forward), forward) for forward in forwards), key=lambda one: one[0])
     tree = Tree()
     before: tuple[int, ...] = ()
     for ids, forward in needed:
         shared = common_beginning(before, ids)
-        if tree.paths and (not shared or len(tree.ids) + len(ids) - shared > most):
+        nodes, new = len(tree.ids), len(ids) - shared
+        if tree.paths and (nodes + new > most or not _pays(nodes, new, shared, width)):
             yield tree
             tree, shared = Tree(), 0
         tree.add(forward, ids, shared)
         before = ids
     if tree.paths:
         yield tree
+
+
+def _pays(nodes: int, new: int, shared: int, width: int) -> bool:
+    """Compare the linear layers of the tokens shared with the attention of unrelated nodes.
+
+    A token costs some 24 * width^2 operations a layer, a pair of nodes 4 * width, and an operation
+    of attention about as much time as six of a linear layer.
+    """
+    pairs = (nodes + new) ** 2 - nodes**2 - (new + shared) ** 2
+    return shared * width > max(pairs, 0)
 
 
 def common_beginning(first: Sequence[int], second: Sequence[int]) -> int:
@@ -94,13 +106,14 @@ def common_beginning(first: Sequence[int], second: Sequence[int]) -> int:
     return alike
 
 
-def packs(forwards: Sequence[Forward], budget: Budget, causal: bool) -> Iterator[Batch]:
+def packs(forwards: Sequence[Forward], budget: Budget, causal: bool, width: int) -> Iterator[Batch]:
     """Fill batches up to a budget with sequences of any length.
 
     Args:
         forwards: All with a pooling in `POOLINGS`.
         budget: What a batch may hold.
         causal: Whether common beginnings are shared.
+        width: Of the model's hidden states.
 
     Yields:
         Batches with trees, the largest trees first, so that trees of one batch are alike in size
@@ -109,7 +122,7 @@ def packs(forwards: Sequence[Forward], budget: Budget, causal: bool) -> Iterator
     most = min(TREE_NODES, budget.tokens)
     for pooling in POOLINGS:
         chosen = [forward for forward in forwards if forward.pooling == pooling]
-        trees = prefix_trees(chosen, most) if causal else chains(chosen)
+        trees = prefix_trees(chosen, most, width) if causal else chains(chosen)
         yield from _filled(sorted(trees, key=lambda tree: (-len(tree.ids), tree.ids)), budget)
 
 

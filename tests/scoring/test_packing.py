@@ -8,7 +8,7 @@ from src.models.subject import Subject
 from src.scoring.batching import Budget, deal, merge
 from src.scoring.cpu_linear import PackedLinears
 from src.scoring.engine import Engine
-from src.scoring.packed_attention import find_layout
+from src.scoring.packed_attention import find_layouts
 from src.scoring.packing import TREE_NODES, packs, prefix_trees
 from src.scoring.requests import Embedding, LogProbs
 from tests.checkpoints import CAUSAL, MASKED, OTHERS
@@ -29,7 +29,7 @@ def seen(tree):
 
 def test_a_tree_holds_each_beginning_once_and_a_node_sees_its_ancestors_only():
     forwards, _ = merge(continuations())
-    tree, other = prefix_trees(forwards, TREE_NODES)
+    tree, other = prefix_trees(forwards, TREE_NODES, 768)
     # What comes after the last position asked of is left out: (7, 8, 9, 10) is asked of 7, 8 and 9.
     assert tree.ids == [7, 8, 9, 10, 11]
     assert tree.positions == [0, 1, 2, 3, 3]
@@ -46,7 +46,7 @@ def test_random_trees_keep_every_path():
     rng = np.random.default_rng(0)
     sentences = {tuple(rng.integers(0, 3, rng.integers(2, 9)).tolist()) for _ in range(300)}
     forwards, _ = merge(continuations(sentences))
-    trees = list(prefix_trees(forwards, 20))
+    trees = list(prefix_trees(forwards, 20, 768))
     assert sum(len(tree.forwards) for tree in trees) == len(forwards)
     assert max(len(tree.ids) for tree in trees) <= 20
     for tree in trees:
@@ -59,14 +59,14 @@ def test_random_trees_keep_every_path():
 
 def test_embeddings_need_all_their_tokens_or_the_first():
     forwards, _ = merge([Embedding((7, 8, 9), "mean"), Embedding((7, 8, 9), "first")])
-    mean, first = packs(forwards, WIDE, causal=True)
+    mean, first = packs(forwards, WIDE, causal=True, width=768)
     assert mean.ids.ravel().tolist() == [7, 8, 9]
     assert first.ids.ravel().tolist() == [7]
 
 
 def test_masked_sequences_stay_whole_and_apart():
     forwards, _ = merge(continuations())
-    (batch,) = packs(forwards, WIDE, causal=False)
+    (batch,) = packs(forwards, WIDE, causal=False, width=768)
     assert batch.tokens == sum(map(len, SENTENCES))
     for forward, nodes in zip(batch.forwards, batch.nodes, strict=True):
         assert tuple(batch.ids.ravel()[nodes]) == forward.ids
@@ -76,7 +76,7 @@ def test_masked_sequences_stay_whole_and_apart():
 @pytest.mark.parametrize("tokens", [1, 5, 9])
 def test_packs_keep_to_the_budget_and_the_largest_come_first(tokens):
     forwards, _ = merge(continuations())
-    cut = list(packs(forwards, Budget(tokens, 100), causal=True))
+    cut = list(packs(forwards, Budget(tokens, 100), causal=True, width=768))
     assert sorted(f.ids for batch in cut for f in batch.forwards) == sorted(SENTENCES)
     sizes = [max(map(len, batch.ends)) for batch in cut]
     assert sizes == sorted(sizes, reverse=True)
@@ -86,21 +86,32 @@ def test_packs_keep_to_the_budget_and_the_largest_come_first(tokens):
 
 def test_logits_bound_a_pack_where_all_are_made_at_once():
     forwards, _ = merge(continuations([(n, 1, 2) for n in range(3, 13)]))
-    cut = list(packs(forwards, Budget(10_000, 100, logits=600), causal=True))
+    cut = list(packs(forwards, Budget(10_000, 100, logits=600), causal=True, width=768))
     assert [len(batch.forwards) for batch in cut] == [3, 3, 3, 1]
     whole = Budget(10_000, 100, logits=600, selective=False)
-    assert len(next(packs(forwards, whole, causal=False)).forwards) == 2
+    assert len(next(packs(forwards, whole, causal=False, width=768)).forwards) == 2
 
 
 def test_layout_puts_tokens_into_a_table_and_back():
-    layout = find_layout([np.array([2, 2]), np.array([3, 2, 3])], True, torch.device("cpu"))
-    assert layout.gather.tolist() == [[0, 1, 0], [2, 3, 4]]
-    assert layout.scatter.tolist() == [0, 1, 3, 4, 5]
-    assert layout.mask[1, 0].int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
-    assert layout.mask[0, 0, :2].int().tolist() == [[1, 0, 0], [1, 1, 0]]
-    whole = find_layout([np.array([2, 2]), np.array([3, 3, 3])], False, torch.device("cpu"))
-    assert whole.mask[:, 0, 0].int().tolist() == [[1, 1, 0], [1, 1, 1]]
-    assert find_layout([np.array([2, 2])] * 3, False, torch.device("cpu")).mask is None
+    cpu = torch.device("cpu")
+    trees = [np.array([3, 2, 3]), np.array([2, 2]), np.array([1]), np.array([1])]
+    first, second = find_layouts(trees, True, cpu)
+    assert first.gather.tolist() == [[0, 1, 2], [3, 4, 0]]
+    assert first.scatter.tolist() == [0, 1, 2, 3, 4]
+    assert first.mask[0, 0].int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
+    assert first.mask[1, 0, :2].int().tolist() == [[1, 0, 0], [1, 1, 0]]
+    assert (first.tokens, second.tokens) == (slice(0, 5), slice(5, 7))
+    assert second.gather is second.scatter is None
+    whole = find_layouts(trees, False, cpu)[0]
+    assert whole.mask[:, 0, 0].int().tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert find_layouts([np.array([2, 2])] * 3, False, cpu)[0].mask is None
+
+
+def test_unrelated_sequences_are_not_merged_for_a_token():
+    sentences = [(1, *range(10 * n, 10 * n + 9)) for n in range(2, 9)]
+    forwards, _ = merge(continuations(sentences))
+    assert len(list(prefix_trees(forwards, TREE_NODES, 32))) == 7
+    assert len(list(prefix_trees(forwards, TREE_NODES, 10_000))) == 1
 
 
 @pytest.mark.parametrize("name", [*MASKED, *CAUSAL, *OTHERS])
