@@ -56,9 +56,9 @@ class FlipTest:
 def flip_tests(pairs: pd.DataFrame, resamples: int, seed: int) -> list[FlipTest]:
     """Test the flips of each category and, over all of a benchmark, overall.
 
-    Where every item stands alone this is McNemar's test, as comparisons use it. Where items belong to clusters
-    (StereoSet's terms) they do not flip independently, and the sign of each cluster's net flips
-    is permuted instead.
+    Where every item stands alone this is McNemar's test, as comparisons use it. Where items
+    belong to clusters (StereoSet's terms) they do not flip independently, and the sign of each
+    cluster's net flips is permuted instead.
 
     Args:
         pairs: As `matched` gives them.
