@@ -69,9 +69,18 @@ class BitsAndBytesConfig:
 def quantize(subject: "Subject", settings: BitsAndBytesConfig) -> Outcome:
     """Replace linear layers by those of bitsandbytes."""
     library("bitsandbytes")
-    build, details = _int8(subject, settings) if settings.scheme == "int8" else _four(settings)
-    outcome = replace_by_library(subject, settings.modules, build)
-    return replace(outcome, details=details, nominal_bits=8.0 if settings.scheme == "int8" else 4.0)
+    if settings.scheme == "int8":
+        build, details = _int8(subject, settings)
+        outcome = replace_by_library(subject, settings.modules, build)
+        return replace(outcome, details=details, nominal_bits=8.0)
+
+    def unfit(shape: "torch.Size") -> str:
+        whole = shape.numel() % settings.block_size == 0
+        return "" if whole else "its weights are no multiple of compression.block_size"
+
+    build, details = _four(settings)
+    outcome = replace_by_library(subject, settings.modules, build, unfit)
+    return replace(outcome, details=details, nominal_bits=4.0)
 
 
 def _int8(subject: "Subject", settings: BitsAndBytesConfig) -> tuple[Any, dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from src.compression.receipt import Change, Receipt, Step, mean_over_weights, total_error
 from src.compression.stack import plain_settings, steps_of
 from src.errors import InputError
+from src.models.quantized import quantization_method
 from src.models.subject import Subject
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def compress(
     from src.compression.storage import digest, disk_bytes, memory_bytes, tensors
 
     steps = steps_of(settings)
+    _refuse_quantized(subject, next(iter(steps.values())).kind)
     elements = sum(tensor.numel() for _, tensor in tensors(subject.model))
     bytes_before = memory_bytes(subject.model)
     originals = Originals(subject.model) if len(steps) > 1 else None
@@ -158,6 +160,15 @@ def compress(
         seconds=sum(step.seconds for step in done),
         steps=tuple(done) if stacked else (),
     )
+
+
+def _refuse_quantized(subject: Subject, kind: str) -> None:
+    method = quantization_method(subject.model.config) if hasattr(subject.model, "config") else ""
+    if method and kind != "pretrained":
+        raise InputError(
+            f"{subject.source.id} is quantized already ({method}), so compression={kind} would not "
+            "be named for what is measured; use compression=pretrained."
+        )
 
 
 def _apply(

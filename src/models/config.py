@@ -24,6 +24,9 @@ class ModelConfig:
         default="auto", metadata=help_("auto: from the checkpoint's architecture", OBJECTIVES)
     )
     dtype: str = field(default="float32", metadata=help_("dtype of the weights", DTYPES))
+    gguf: str = field(
+        default="", metadata=help_("a GGUF file in it, which is loaded instead of its safetensors")
+    )
 
     def __post_init__(self) -> None:
         """Check the choices.

@@ -2,13 +2,15 @@
 
 import logging
 import os
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from src.errors import InputError, Unsupported
 from src.models.causality import refuse_look_ahead
 from src.models.config import ModelConfig
-from src.models.source import find_source, folder_of, location, weight_files
+from src.models.quantized import PACKED, download, load_packed, quantization_method, settle
+from src.models.source import find_source, folder_of, gguf_file, location, weight_files
 from src.models.subject import Source, Subject
 from src.models.traits import TextSide, find_traits
 from src.models.weights import check_weights
@@ -39,16 +41,18 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
     # What its load report calls a warning is an error here or is explained; see check_weights.
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    # transformers imports torchao where it is installed, which says what it has no GPU kernels of.
-    for name in ("torchao", "torch.utils._pytree"):
+    # Libraries that say which kernels they lack, and at each call what the receipt says once.
+    for name in ("torchao", "bitsandbytes", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Without this, a .bin checkpoint makes transformers ask the hub for a converted one.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     source, architecture = find_source(config)
-    objective, model_class = find_class(architecture, config.objective)
-    model, report = _from_pretrained(model_class, config, source, architecture)
+    # GGUF files name no class; language models in them are causal.
+    wanted = "causal" if config.gguf and config.objective == "auto" else config.objective
+    objective, model_class = find_class(architecture, wanted)
+    model, report = _from_pretrained(model_class, config, source, architecture, device)
     check_weights(model, report, source)
-    model.eval().requires_grad_(False).to(device)
+    model.eval().requires_grad_(False)
     model.config.use_cache = False
     tokenizer = _load_tokenizer(config, source)
     rows = int(model.get_input_embeddings().weight.shape[0])
@@ -117,23 +121,43 @@ def max_length(model: "PreTrainedModel") -> int | None:
 
 
 def _from_pretrained(
-    model_class: Any, config: ModelConfig, source: Source, architecture: "PretrainedConfig"
+    model_class: Any,
+    config: ModelConfig,
+    source: Source,
+    architecture: "PretrainedConfig",
+    device: "torch.device",
 ) -> tuple["PreTrainedModel", dict[str, Any]]:
     import torch
 
+    dtype = getattr(torch, config.dtype)
+    method = quantization_method(architecture)
     try:
+        if method in PACKED:
+            folder = download(source)
+            model, report = load_packed(model_class, architecture, weight_files(folder), dtype)
+            return model.to(device), report
         model, report = model_class.from_pretrained(
             location(source),
             config=architecture,
             revision=source.commit or source.revision,
-            dtype=getattr(torch, config.dtype),
+            dtype=dtype,
             trust_remote_code=False,
             output_loading_info=True,
+            **gguf_file(source.gguf),
+            # Quantized weights are put where they are used by what reads them.
+            **({"device_map": {"": device}} if method else {}),
         )
+    except Unsupported:
+        raise
     # Any kind: a damaged file raises whatever the library that reads it raises.
     except Exception as error:
+        if method and device.type != "cuda" and re.search("GPU|CUDA|accelerator", str(error)):
+            raise Unsupported(f"{method} weights cannot be used on {device}: {error}") from error
         raise InputError(f"model.id={config.id}: the weights cannot be loaded: {error}") from error
-    return model, report
+    if method:
+        settle(model)
+        return model, report
+    return model.to(device), report
 
 
 def _load_tokenizer(config: ModelConfig, source: Source) -> Any:
@@ -141,7 +165,10 @@ def _load_tokenizer(config: ModelConfig, source: Source) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(
-            location(source), revision=source.commit or source.revision, trust_remote_code=False
+            location(source),
+            revision=source.commit or source.revision,
+            trust_remote_code=False,
+            **gguf_file(source.gguf),
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(f"model.id={config.id}: no usable tokenizer: {error}") from error
@@ -152,7 +179,7 @@ def with_weight_files(source: Source) -> Source:
     folder = folder_of(source)
     if source.weight_files or folder is None:
         return source
-    files = weight_files(folder)
+    files = [folder / source.gguf] if source.gguf else weight_files(folder)
     size = sum(path.stat().st_size for path in files)
     return replace(source, weight_files=tuple(path.name for path in files), weight_bytes=size)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,18 +45,24 @@ def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
             str(folder) if local else config.id,
             revision=None if local else config.revision,
             trust_remote_code=False,
+            **gguf_file(config.gguf),
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(_cannot_read(config, local, error)) from error
     if local:
-        files = weight_files(folder)
+        files = [folder / config.gguf] if config.gguf else weight_files(folder)
         if not files:
             raise InputError(
                 f"model.id={config.id}: the folder holds no model.safetensors "
                 "or pytorch_model.bin, nor an index of shards of one."
             )
-        return _local_source(config.id, folder, files), architecture
-    return Source(config.id, config.revision, _commit(config), None), architecture
+        return replace(_local_source(config.id, folder, files), gguf=config.gguf), architecture
+    return Source(config.id, config.revision, _commit(config), None, gguf=config.gguf), architecture
+
+
+def gguf_file(name: str) -> dict[str, str]:
+    """Give the argument that makes transformers read a GGUF file; none for ordinary weights."""
+    return {"gguf_file": name} if name else {}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -87,7 +94,8 @@ def folder_of(source: Source) -> Path | None:
 
     if source.commit is None:
         return None if source.digest is None else Path(source.id).expanduser()
-    found = try_to_load_from_cache(source.id, "config.json", revision=source.commit)
+    name = source.gguf or "config.json"
+    found = try_to_load_from_cache(source.id, name, revision=source.commit)
     return Path(found).parent if isinstance(found, str) else None
 
 
@@ -115,7 +123,7 @@ def _commit(config: ModelConfig) -> str | None:
     """Find the commit a revision stands for, from the cache that reading the config has filled."""
     from transformers.utils.hub import cached_file, extract_commit_hash
 
-    path = cached_file(config.id, "config.json", revision=config.revision)
+    path = cached_file(config.id, config.gguf or "config.json", revision=config.revision)
     commit = extract_commit_hash(path, None)
     return None if commit is None else str(commit)
 

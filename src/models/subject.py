@@ -21,6 +21,7 @@ class Source:
         digest: sha256 over the folder's files, for a local folder; None for the hub.
         weight_files: Names of the weight files.
         weight_bytes: Their size on disk.
+        gguf: Name of the GGUF file that is loaded; empty for ordinary weights.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Source:
     digest: str | None
     weight_files: tuple[str, ...] = ()
     weight_bytes: int = 0
+    gguf: str = ""
 
 
 @dataclass(slots=True)

@@ -30,10 +30,10 @@ class OneLayer(nn.Module):
 @pytest.fixture
 def layer():
     """Quantize one layer: settings -> the new layer, the old weight and bias."""
-    torch.manual_seed(0)
-    weight, bias = torch.randn(48, 64), torch.randn(48)
 
-    def quantized(settings):
+    def quantized(settings, width=64):
+        torch.manual_seed(0)
+        weight, bias = torch.randn(48, width), torch.randn(48)
         model = OneLayer(weight, bias)
         source = SimpleNamespace(id="one layer")
         subject = SimpleNamespace(model=model, device=torch.device("cpu"), source=source)

@@ -124,15 +124,17 @@ FP4 = torch.tensor([0, 0.0625 / 12, 2 / 12, 3 / 12, 4 / 12, 6 / 12, 8 / 12, 12 /
 FP4 = torch.cat([-FP4, FP4]).unique()
 
 
+@pytest.mark.parametrize("width", [64, 96, 32])
 @pytest.mark.parametrize(("scheme", "code"), [("nf4", NF4), ("fp4", FP4)])
-def test_four_bits_are_the_nearest_code_times_the_blocks_largest(layer, scheme, code):
-    new, weight, bias = layer(BitsAndBytesConfig(scheme=scheme))
+def test_four_bits_are_the_nearest_code_times_the_blocks_largest(layer, scheme, code, width):
+    """Blocks may go over the ends of rows, where a kernel of the library's is wrong."""
+    new, weight, bias = layer(BitsAndBytesConfig(scheme=scheme), width)
     blocks = weight.reshape(-1, 64)
     largest = blocks.abs().amax(1, keepdim=True)
     nearest = (blocks.div(largest).unsqueeze(-1) - code).abs().argmin(-1)
-    wanted = (code[nearest] * largest).reshape(48, 64)
+    wanted = (code[nearest] * largest).reshape(48, width)
     torch.testing.assert_close(dense_weight(new), wanted, rtol=1e-3, atol=1e-3)
-    x = torch.randn(2, 5, 64)
+    x = torch.randn(2, 5, width)
     torch.testing.assert_close(new(x), x @ dense_weight(new).t() + bias)
 
 

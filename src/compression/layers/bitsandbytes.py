@@ -1,6 +1,8 @@
 """bitsandbytes' linear layers, with numbers that depend on neither the batch nor the device."""
 
+import copy
 import logging
+from typing import Any
 
 import torch
 from bitsandbytes.functional import dequantize_4bit
@@ -9,9 +11,10 @@ from torch import nn
 from torch.nn import functional
 
 from src.compression.layers.layout import BatchLayout
+from src.errors import Unsupported
 
 # It warns of the rounding to float16, which the receipt tells of, at every call of every layer.
-logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 class SequenceInt8Linear(Linear8bitLt):
@@ -31,7 +34,7 @@ class SequenceInt8Linear(Linear8bitLt):
         layout: BatchLayout,
         threshold: float,
     ) -> None:
-        """Quantize `weight`, (out_features, in_features), on the device where it is."""
+        """Take a weight, (out_features, in_features), and quantize it unless it is."""
         super().__init__(
             weight.shape[1],
             weight.shape[0],
@@ -40,10 +43,13 @@ class SequenceInt8Linear(Linear8bitLt):
             threshold=threshold,
             device="meta",
         )
-        # Quantizing is what it does on the way from the CPU to a device.
-        self.weight = Int8Params(
-            weight.detach().cpu(), requires_grad=False, has_fp16_weights=False
-        ).to(weight.device)
+        if isinstance(weight, Int8Params):
+            self.weight = weight
+        else:
+            # Quantizing is what it does on the way from the CPU to a device.
+            self.weight = Int8Params(
+                weight.detach().cpu(), requires_grad=False, has_fp16_weights=False
+            ).to(weight.device)
         if bias is not None:
             self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
         self.layout = layout
@@ -93,31 +99,42 @@ class FourBitLinear(Linear4bit):
         block_size: int,
         double_quant: bool,
     ) -> None:
-        """Quantize `weight`, (out_features, in_features), on the device where it is."""
+        """Take a weight, (out_features, in_features), and quantize it unless it is."""
+        quantized = isinstance(weight, Params4bit)
+        shape = _shape(weight)
         super().__init__(
-            weight.shape[1],
-            weight.shape[0],
+            shape[1],
+            shape[0],
             bias=bias is not None,
             compress_statistics=double_quant,
             quant_type=quant_type,
             device="meta",
         )
-        self.weight = Params4bit(
-            weight.detach().clone(),
-            requires_grad=False,
-            blocksize=block_size,
-            compress_statistics=double_quant,
-            quant_type=quant_type,
-            module=self,
-        ).to(weight.device)
+        self.weight = (
+            weight
+            if quantized
+            else Params4bit(
+                weight.detach().clone(),
+                requires_grad=False,
+                blocksize=block_size,
+                compress_statistics=double_quant,
+                quant_type=quant_type,
+                module=self,
+            ).to(weight.device)
+        )
         if bias is not None:
             self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
         self.eval()
 
     def dense_weight(self) -> torch.Tensor:
         """Give the weight that the 4 bits stand for: (out_features, in_features)."""
-        dense: torch.Tensor = dequantize_4bit(self.weight.data, self.weight.quant_state)
-        return dense
+        state = copy.copy(_state(self.weight))
+        shape = state.shape
+        state.shape = torch.Size((shape.numel() // state.blocksize, state.blocksize))
+        # A row a block: the kernel for AVX512 takes the scales of other blocks where a block goes
+        # over the end of a row (bitsandbytes 0.50).
+        dense: torch.Tensor = dequantize_4bit(self.weight.data, state)
+        return dense.view(shape)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute x @ W.T + b.
@@ -129,3 +146,36 @@ class FourBitLinear(Linear4bit):
             (..., out_features), the dtype of `x`.
         """
         return functional.linear(x, self.dense_weight().to(x.dtype), self.bias)
+
+
+def _state(weight: Any) -> Any:
+    return weight.quant_state
+
+
+def _shape(weight: torch.Tensor) -> torch.Size:
+    shape: torch.Size = _state(weight).shape if isinstance(weight, Params4bit) else weight.shape
+    return shape
+
+
+def stand_in(module: nn.Module, layout: BatchLayout) -> nn.Module | None:
+    """Make this project's layer of one of bitsandbytes', with the same stored numbers.
+
+    Args:
+        module: Any module.
+        layout: Of the model.
+
+    Returns:
+        None for what is no such layer.
+    """
+    if isinstance(module, Linear8bitLt):
+        scale = module.weight.SCB if module.state.SCB is None else module.state.SCB
+        stored = module.weight.data
+        kept = Int8Params(stored, requires_grad=False, has_fp16_weights=False, CB=stored, SCB=scale)
+        return SequenceInt8Linear(kept, module.bias, layout, module.state.threshold)
+    if isinstance(module, Linear4bit):
+        kind, size = module.weight.quant_type, module.weight.blocksize
+        if _shape(module.weight).numel() % size:
+            raise Unsupported(f"a 4-bit layer whose weights are no multiple of its block of {size}")
+        nested = bool(module.weight.quant_state.nested)
+        return FourBitLinear(module.weight, module.bias, kind, size, nested)
+    return None
