@@ -3,6 +3,7 @@
 import argparse
 import atexit
 import dataclasses
+import logging
 import os
 import shutil
 import sys
@@ -51,6 +52,9 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     Returns:
         The command line to give to Hydra.
     """
+    # accelerate imports torchao where it is installed, which tells of each kernel that it lacks.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if is_first_process():
         return list(arguments)
     scratch = tempfile.mkdtemp()

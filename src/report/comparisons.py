@@ -18,6 +18,7 @@ from src.statistics.refresh import made_with
 from src.statistics.verdict import verdict
 from src.tracking.atomic import replacing
 from src.tracking.config import WandbConfig
+from src.tracking.plain import plain
 from src.tracking.read import Cell
 from src.tracking.tracker import build_tracker
 
@@ -144,7 +145,9 @@ def _write(
     }
     try:
         with replacing(path) as handle:
-            handle.write((json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+            # An undefined number (few items, ties only) is null: JSON has no NaN.
+            text = json.dumps(plain(content), indent=2, allow_nan=False)
+            handle.write(f"{text}\n".encode())
     except InputError as error:
         return [str(error)]
     return []

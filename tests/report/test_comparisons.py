@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import shutil
 from dataclasses import asdict
@@ -240,3 +241,10 @@ def test_cells_that_cannot_be_compared_are_refused(sweep, capsys, state):
         "other": "nothing to compare",
     }
     assert told[state] in message
+
+
+def test_an_undefined_number_is_null(tmp_path):
+    """Few items leave an interval's end or an effect size undefined."""
+    problems = comparisons._write(tmp_path / comparisons.FILE, [{"mde": math.nan}], "", SETTINGS)
+    assert problems == []
+    assert rows_of(tmp_path) == [{"mde": None}]
