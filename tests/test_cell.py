@@ -16,6 +16,7 @@ from src.data.locate import DataFiles
 from src.errors import CellFailed, InputError
 from src.report.agreement import agreement_lines, write_agreement
 from src.report.cells import Headline, collect
+from src.report.comparisons import compare_sweep
 from src.schema import ROOT, typed
 from src.tracking.fingerprint import fingerprint
 from src.tracking.read import read_cell
@@ -236,3 +237,12 @@ def test_scorers_of_a_cell_or_of_several_are_compared(config, tmp_path):
     assert "sample_crows_pairs by 3 scorers" in line
     write_agreement(tmp_path, [cell for cell in cells if cell.directory.name == "apart"])
     assert not (tmp_path / "agreement.json").exists()
+
+
+def test_a_sweep_too_small_for_a_spread_still_has_its_comparisons(config, tmp_path):
+    """StereoSet's terms of a trial are so few that a joint region is undefined."""
+    one = ["debug.limit=1", "~benchmark.sample_seat", "drift.requests=0"]
+    run(config(*one), tmp_path / "none")
+    run(config("compression=fp16", *one), tmp_path / "fp16")
+    sweep_ = compare_sweep(tmp_path, collect(tmp_path))
+    assert json.loads((tmp_path / "comparisons.json").read_text())["comparisons"] == sweep_.rows
