@@ -30,17 +30,6 @@ def test_it_computes_with_the_integers_it_stores(layer, bits):
     torch.testing.assert_close(new(x), x @ by_hand.t() + bias)
 
 
-def test_the_search_is_better_than_rounding_between_smallest_and_largest(layer):
-    new, weight, _ = layer(HqqConfig(weight_bits=4, group_size=32))
-    groups = weight.reshape(-1, 32)
-    low, high = groups.amin(1, keepdim=True), groups.amax(1, keepdim=True)
-    scale = (high - low) / 15
-    plain = (torch.round((groups - low) / scale) * scale + low).reshape(48, 64)
-    # Its error is a robust one: the mean absolute one to a power below 1.
-    ours, theirs = ((weight - one).abs().pow(0.7).mean() for one in (dense_weight(new), plain))
-    assert ours < theirs
-
-
 def test_errors_grow_as_bits_fall(load):
     settings = [HqqConfig(weight_bits=bits, group_size=16) for bits in BITS]
     errors = [compress(load("llama"), one).relative_error for one in settings]
