@@ -115,6 +115,9 @@ def _random_sums(values: Float, wanted: Integer, rng: np.random.Generator) -> Fl
         drawn_sizes.append(sizes)
     by_size = np.argsort(np.concatenate(drawn_sizes), kind="stable")
     # The first `wanted[c]` of the rows of each size c.
-    skip = np.repeat((have.cumsum() - have) - (wanted.cumsum() - wanted), wanted)
-    chosen: Integer = by_size[np.arange(skip.size) + skip]
-    return np.concatenate(drawn_sums).take(chosen)
+    starts = have.cumsum() - have
+    chosen = [
+        by_size[start : start + n]
+        for start, n in zip(starts.tolist(), wanted.tolist(), strict=True)
+    ]
+    return np.concatenate(drawn_sums).take(np.concatenate(chosen))
