@@ -11,13 +11,14 @@ import torch
 from src.errors import InputError
 from src.models.subject import Subject
 from src.scoring.attention import received_attention
-from src.scoring.batching import Batch, Budget, Forward, Integers, batches
+from src.scoring.batching import Batch, Budget, Forward, batches
 from src.scoring.cpu_linear import PackedLinears
 from src.scoring.head import SelectiveHead, asked_of
 from src.scoring.packed_attention import PackedAttention
 from src.scoring.packing import POOLINGS, packs
 from src.scoring.probe import furthest, refusal, samples, tolerance
 from src.scoring.requests import Answer
+from src.scoring.tensors import means, on, split
 
 log = logging.getLogger(__name__)
 CHUNKS = 8
@@ -143,7 +144,7 @@ class Engine:
     def _answers(self, forwards: Sequence[Forward], cut: Iterable[Batch]) -> list[Answer]:
         answers: dict[int, Answer] = {}
         for batch in cut:
-            found = _split(batch, self._run_batch(batch))
+            found = split(batch, self._run_batch(batch))
             answers |= {id(one): value for one, value in zip(batch.forwards, found, strict=True)}
         return [answers[id(forward)] for forward in forwards]
 
@@ -198,7 +199,7 @@ class Engine:
         if running is None:
             return
         batch, results = running
-        for forward, answer in zip(batch.forwards, _split(batch, results), strict=True):
+        for forward, answer in zip(batch.forwards, split(batch, results), strict=True):
             _check_finite(forward, answer, self.subject)
             answers[id(forward)] = answer
         self.work.forwards += len(batch.forwards)
@@ -209,9 +210,9 @@ class Engine:
     def _run_batch(self, batch: Batch) -> torch.Tensor:
         """Run a batch; give its answers, joined, where the model is."""
         device, model = self.subject.device, self.subject.model
-        inputs = {"input_ids": _on(device, batch.ids)}
+        inputs = {"input_ids": on(device, batch.ids)}
         if batch.positions is not None:
-            inputs["position_ids"] = _on(device, batch.positions + self._attention.first_position)
+            inputs["position_ids"] = on(device, batch.positions + self._attention.first_position)
         if batch.pooling == "attention":
             return received_attention(model, inputs["input_ids"])
         packed = self._attention.over(batch.ends) if batch.ends else nullcontext()
@@ -223,14 +224,14 @@ class Engine:
             output = model.base_model(**inputs)
             hidden: torch.Tensor = output.last_hidden_state.float().flatten(0, 1)
         if batch.pooling == "first":
-            return hidden[_on(device, np.array([nodes[0] for nodes in batch.nodes]))]
-        return _means(hidden, batch.nodes)
+            return hidden[on(device, np.array([nodes[0] for nodes in batch.nodes]))]
+        return means(hidden, batch.nodes)
 
     def _values(self, batch: Batch, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Compute what the pairs of a batch's forwards ask for, joined, one value or row a pair."""
         most = max(1, self.batch_logits // CHUNKS // self._vocabulary)
         values = self._head.log_probabilities(inputs, asked := asked_of(batch), most)
-        return values[_on(self.subject.device, np.argsort(asked.order))]
+        return values[on(self.subject.device, np.argsort(asked.order))]
 
     def _refuse_unless_memory(self, batch: Batch, error: RuntimeError | MemoryError) -> None:
         """Raise what is no lack of memory, or cannot be helped by a smaller batch."""
@@ -261,30 +262,3 @@ def _check_finite(forward: Forward, answer: Answer, subject: Subject) -> None:
             f"{subject.text.decode(forward.ids)!r}. Its weights are broken, or the dtype or the "
             "compression is too narrow for it: try model.dtype=float32 and compression=none."
         )
-
-
-def _on(device: torch.device, array: Integers) -> torch.Tensor:
-    """Put an array on the device, on a GPU without waiting for it."""
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
-
-
-def _means(hidden: torch.Tensor, nodes: Sequence[Integers]) -> torch.Tensor:
-    """Average hidden states, (tokens, width), over the tokens of each sequence."""
-    # A padded table, because adding at indices is in no fixed order on a GPU.
-    lengths = np.array([len(one) for one in nodes])
-    inside = np.arange(lengths.max()) < lengths[:, None]
-    table = np.zeros(inside.shape, dtype=np.int64)
-    table[inside] = np.concatenate(nodes)
-    weights = _on(hidden.device, inside / lengths[:, None]).to(hidden.dtype)
-    return torch.einsum("sn,snh->sh", weights, hidden[_on(hidden.device, table)])
-
-
-def _split(batch: Batch, results: torch.Tensor) -> list[Answer]:
-    values = results.cpu().numpy()
-    if batch.pooling:
-        return list(values)
-    ends = np.cumsum([len(forward.pairs) for forward in batch.forwards])
-    return np.split(values, ends[:-1])
