@@ -22,6 +22,7 @@ from src.scoring.engine import Engine
 from src.scoring.probe import refusal
 from src.scoring.requests import Answer, Request
 from src.scoring.scorer import Plan, plan_items, score_items
+from src.system.accounting import account
 from src.system.config import SystemConfig
 
 Asked = tuple[str, str]
@@ -109,14 +110,7 @@ def evaluate(
         question, start = questions[asked[0]], end
         table = question.benchmark.tabulate(question.items, scores, decimals[asked])
         measured[asked] = Measured(table, question.benchmark.metrics(table))
-    tokens = sum(len(forward.ids) for forward in forwards)
-    work |= {
-        "requests": len(requests),
-        "distinct_forwards": len(forwards),
-        "tokens": tokens,
-        "tokens_per_second": tokens / work["model_seconds"],
-        "requests_per_second": len(requests) / work["model_seconds"],
-    }
+    work |= account(subject, requests, forwards, work)
     own = {name: why for (name, scorer), why in unsupported.items() if scorer == scorers[0]}
     others = {", ".join(key): why for key, why in unsupported.items() if key[1] != scorers[0]}
     return Evaluation(measured, own, others, work)
@@ -175,6 +169,7 @@ def _run(
         "batches": sum(done.batches for _, done in shares),
         "out_of_memory_retries": sum(done.retries for _, done in shares),
         "tokens_run": sum(done.tokens for _, done in shares),
+        "tokens_padding": sum(done.padding for _, done in shares),
         "unpacked_because": next((done.unpacked for _, done in shares if done.unpacked), ""),
         "batch_tokens": engine.batch_tokens,
         "processes": accelerator.num_processes,

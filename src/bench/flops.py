@@ -1,18 +1,13 @@
-"""How much work a plan holds, and how fast this machine multiplies matrices."""
+"""How much work an engine's plan holds."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from src.models.subject import Subject
 from src.scoring.batching import Budget, Forward
 from src.scoring.packing import packs
-
-SHAPE = (1024, 3072, 768)
-"""Rows, inputs and outputs of the products that are timed; the base shape's own."""
 
 
 def useful_flops(subject: Subject, forwards: Sequence[Forward], batch_tokens: int) -> float:
@@ -48,31 +43,3 @@ def useful_flops(subject: Subject, forwards: Sequence[Forward], batch_tokens: in
         }
         total += batch.tokens * per_token + 4.0 * seen * width + len(asked) * per_row
     return total
-
-
-def matrix_peak(seconds: float = 0.5) -> float:
-    """Measure matrix products in fp32, by the faster of torch's two libraries.
-
-    Args:
-        seconds: How long to measure each.
-
-    Returns:
-        Floating-point operations a second; what else the machine does counts against it.
-    """
-    rows, inputs, outputs = SHAPE
-    x, weight = torch.randn(rows, inputs), torch.randn(outputs, inputs)
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-    kinds = (
-        lambda: torch.mm(x, weight.t()),
-        lambda: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""),
-    )
-    best = 0.0
-    with torch.inference_mode():
-        for product in kinds:
-            product()
-            started, runs = time.perf_counter(), 0
-            while (elapsed := time.perf_counter() - started) < seconds:
-                product()
-                runs += 1
-            best = max(best, 2.0 * rows * inputs * outputs * runs / elapsed)
-    return best

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from src.bench.flops import matrix_peak, useful_flops
+from src.bench.flops import useful_flops
 from src.bench.official import EFFECT_SIZE, OneAtATime, permutation_p_value
 from src.bench.samples import Workload
 from src.benchmarks import permutation
@@ -21,6 +21,7 @@ from src.models.traits import TextSide
 from src.scoring.batching import Forward, merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.scorer import Plan, plan_items, score_items
+from src.system.peak import matrix_peak
 
 SCORER = "bias_bench"
 
@@ -97,10 +98,10 @@ def race(
         loop = OneAtATime(loop_model, subject)
         with result.loop.running():
             wanted = [loop.score(item) for item in items[:half]]
-        peaks += [matrix_peak()] if count else []
+        peaks += [matrix_peak(subject.device.type, subject.model.dtype, 0.5)] if count else []
         with result.engine.running():
             found, forwards = engine_scores(engine, items)
-        peaks += [matrix_peak()] if count else []
+        peaks += [matrix_peak(subject.device.type, subject.model.dtype, 0.5)] if count else []
         with result.loop.running():
             wanted += [loop.score(item) for item in items[half:]]
         result.forwards = (loop.forwards, len(forwards))

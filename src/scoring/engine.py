@@ -14,7 +14,7 @@ from src.scoring.attention import received_attention
 from src.scoring.batching import Batch, Budget, Forward, batches
 from src.scoring.cpu_linear import PackedLinears
 from src.scoring.head import SelectiveHead, asked_of
-from src.scoring.packed_attention import PackedAttention
+from src.scoring.packed_attention import PackedAttention, padding
 from src.scoring.packing import POOLINGS, packs
 from src.scoring.probe import furthest, refusal, samples, tolerance
 from src.scoring.requests import Answer
@@ -31,7 +31,8 @@ class Work:
 
     Attributes:
         forwards: Distinct inputs run.
-        tokens: Tokens the model was given for them.
+        tokens: Tokens the model was given for them, none of them padding.
+        padding: Places of attention's tables that held none of them.
         batches: Model calls.
         retries: Batches that did not fit in memory and were cut.
         unpacked: Why sequences were not packed; empty where they were.
@@ -39,6 +40,7 @@ class Work:
 
     forwards: int = 0
     tokens: int = 0
+    padding: int = 0
     batches: int = 0
     retries: int = 0
     unpacked: str = ""
@@ -204,6 +206,7 @@ class Engine:
             answers[id(forward)] = answer
         self.work.forwards += len(batch.forwards)
         self.work.tokens += batch.tokens
+        self.work.padding += padding(batch.ends)
         self.work.batches += 1
         self.on_batch(len(batch.forwards))
 

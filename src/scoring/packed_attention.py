@@ -49,12 +49,30 @@ def find_layouts(ends: Sequence[Integers], causal: bool, device: torch.device) -
         causal: Whether a node sees its ancestors only, or its whole tree.
         device: Where the model is.
     """
-    layouts, first, start = [], 0, 0
+    layouts, start = [], 0
+    for table in _tables(ends):
+        layouts.append(_layout(table, start, causal, device))
+        start = layouts[-1].tokens.stop
+    return layouts
+
+
+def padding(ends: Sequence[Integers]) -> int:
+    """Count the places of attention's tables that hold no token.
+
+    Args:
+        ends: As for `find_layouts`.
+    """
+    tables = _tables(ends)
+    return sum(len(table[0]) * len(table) - sum(map(len, table)) for table in tables)
+
+
+def _tables(ends: Sequence[Integers]) -> Iterator[Sequence[Integers]]:
+    """Cut trees into groups of about the same size; the first of each is its largest."""
+    first = 0
     for at in range(1, len(ends) + 1):
         if at == len(ends) or len(ends[at]) * SPREAD < len(ends[first]):
-            layouts.append(_layout(ends[first:at], start, causal, device))
-            first, start = at, layouts[-1].tokens.stop
-    return layouts
+            yield ends[first:at]
+            first = at
 
 
 def _layout(ends: Sequence[Integers], start: int, causal: bool, device: torch.device) -> Layout:

@@ -71,7 +71,9 @@ def prefix_trees(forwards: Iterable[Forward], most: int, width: int) -> Iterator
         most: Nodes a tree may have, if it holds more than one sequence.
         width: Of the model's hidden states.
     """
-    needed = sorted(((_needed(forward), forward) for forward in forwards), key=lambda one: one[0])
+    needed = sorted(
+        ((needed_ids(forward), forward) for forward in forwards), key=lambda one: one[0]
+    )
     tree = Tree()
     before: tuple[int, ...] = ()
     for ids, forward in needed:
@@ -159,7 +161,8 @@ def packed(trees: Sequence[Tree]) -> Batch:
     )
 
 
-def _needed(forward: Forward) -> tuple[int, ...]:
+def needed_ids(forward: Forward) -> tuple[int, ...]:
+    """Give the part of an input on which a causal model's answer depends."""
     match forward.pooling:
         case "first":
             return forward.ids[:1]

@@ -1,0 +1,70 @@
+"""How fast a device multiplies matrices, measured."""
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+SHAPES = {"cpu": (1024, 3072, 768), "cuda": (8192, 8192, 8192)}
+"""Device type -> rows, inputs and outputs of the products; a CPU's are of a base model's shape."""
+SECONDS = 0.15
+"""How long each kind of product is measured, and there are two at most."""
+
+
+@cache
+def calibrated_peak(device: str, dtype: "torch.dtype", threads: int) -> float:
+    """Measure `matrix_peak` once a process.
+
+    Args:
+        device: The device type.
+        dtype: Of the matrices.
+        threads: Of torch; what was measured with fewer holds for these only.
+    """
+    del threads
+    return matrix_peak(device, dtype)
+
+
+def matrix_peak(device: str, dtype: "torch.dtype", seconds: float = SECONDS) -> float:
+    """Measure matrix products, on a CPU in fp32 by the faster of torch's two libraries.
+
+    Args:
+        device: The device type.
+        dtype: Of the matrices.
+        seconds: How long to measure each.
+
+    Returns:
+        Floating-point operations a second; what else the machine does counts against it.
+    """
+    import torch
+
+    rows, inputs, outputs = SHAPES.get(device, SHAPES["cpu"])
+    if device == "cpu" and dtype != torch.float32:
+        rows //= 8  # not every processor multiplies them fast
+    x = torch.randn(rows, inputs, device=device, dtype=dtype)
+    weight = torch.randn(outputs, inputs, device=device, dtype=dtype)
+    kinds: list[Callable[[], object]] = [lambda: torch.mm(x, weight.t())]
+    if device == "cpu" and dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
+        kinds.append(lambda: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""))
+    with torch.inference_mode():
+        return max(2.0 * rows * inputs * outputs * _rate(kind, device, seconds) for kind in kinds)
+
+
+def _rate(product: Callable[[], object], device: str, seconds: float) -> float:
+    """Count runs a second, waiting for a GPU at the end of each."""
+    import torch
+
+    def run() -> None:
+        product()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    run()
+    started, runs = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - started) < seconds:
+        run()
+        runs += 1
+    return runs / elapsed
