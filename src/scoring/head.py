@@ -66,7 +66,8 @@ class SelectiveHead:
         self._rows: Rows | None = None
         self._hidden: torch.Tensor | None = None
         self._head = model.get_output_embeddings()
-        if self._head is None or getattr(self._head, "takes_rows", False):
+        self._takes_rows = bool(getattr(self._head, "takes_rows", False))
+        if self._head is None:
             self.direct = False
         self._handle = (
             None
@@ -100,10 +101,13 @@ class SelectiveHead:
         hidden, self._hidden = self._hidden, None
         edges = np.searchsorted(asked.at, np.arange(0, len(asked.rows) + most, most))
         at = torch.from_numpy(asked.at % most).to(device)
-        parts = [
-            _picked(self._head(part), at[start:end], targets[start:end])
-            for part, start, end in zip(hidden.split(most), edges, edges[1:], strict=False)
-        ]
+        width = inputs["input_ids"].shape[1]
+        parts = []
+        for some, start, end in zip(
+            torch.from_numpy(asked.rows).to(device).split(most), edges, edges[1:], strict=False
+        ):
+            logits = self._alone(hidden, (some // width, some % width))
+            parts.append(_picked(logits, at[start:end], targets[start:end]))
         return torch.cat(parts)
 
     def logits(self, inputs: dict[str, torch.Tensor], places: Integers) -> torch.Tensor:
@@ -128,15 +132,21 @@ class SelectiveHead:
         finally:
             self._rows = None
         if self.direct is None:
-            self.direct = self.selective and self._is_direct(logits)
+            self.direct = self.selective and self._is_direct(logits, rows)
             if self.selective and not self.direct:
                 return self._run(inputs, rows)
         return logits if self.selective else logits[rows]
 
-    def _is_direct(self, logits: torch.Tensor) -> bool:
+    def _is_direct(self, logits: torch.Tensor, rows: Rows) -> bool:
         assert self._hidden is not None
-        alone = self._head(self._hidden[:1])
+        alone = self._alone(self._hidden, _first(rows))
         return alone.shape == logits.shape and torch.equal(alone, logits.to(alone.dtype))
+
+    def _alone(self, hidden: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Call the output layer for some positions of its whole input."""
+        head: Any = self._head
+        logits: torch.Tensor = head(hidden, rows=rows) if self._takes_rows else head(hidden[rows])
+        return logits
 
     def _cut_input(
         self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -144,13 +154,16 @@ class SelectiveHead:
         if self._rows is None:
             return None
         self.selective = True
-        if getattr(module, "takes_rows", False):
-            return args, {**kwargs, "rows": self._rows}
-        wanted = args[0][self._rows]
-        if self.direct is False:
-            return (wanted, *args[1:]), kwargs
-        self._hidden = wanted
-        return (wanted[:1], *args[1:]), kwargs
+        rows = self._rows
+        if self.direct is not False:
+            self._hidden, rows = args[0], _first(rows)
+        if self._takes_rows:
+            return args, {**kwargs, "rows": rows}
+        return (args[0][rows], *args[1:]), kwargs
+
+
+def _first(rows: Rows) -> Rows:
+    return rows[0][:1], rows[1][:1]
 
 
 def _picked(logits: torch.Tensor, at: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import copy
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,7 +18,9 @@ from src.compression.ptq import PtqConfig
 from src.compression.registry import compress
 from src.compression.storage import memory_bytes
 from src.errors import Unsupported
-from src.scoring.scorer import load_scorers
+from src.scoring.batching import merge
+from src.scoring.engine import CHUNKS, Engine
+from src.scoring.scorer import Plan, load_scorers, plan_items
 from tests.checkpoints import CAUSAL, MASKED
 from tests.scoring import plain
 from tests.scoring.items import CLUSTERS, PAIRS
@@ -168,6 +171,21 @@ def test_scores_equal_torch_one_by_one(name, budget, load):
             else:
                 wanted = plain.sentence_causal(oracle, tokenizer, candidate.sentence, start)
             assert score[candidate.id] == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt_neox"])
+def test_the_head_is_called_for_a_few_rows_at_a_time(name, load):
+    subject = load(name)
+    compress(subject, PtqConfig())
+    plans, _ = plan_items(PAIRS, subject.text, "bias_bench", subject.objective)
+    forwards, _ = merge(r for p in plans if isinstance(p, Plan) for r in p.requests)
+    vocabulary = len(subject.model.get_input_embeddings().weight)
+    found = []
+    for rows in (3, 10_000):
+        engine = Engine(subject, 10_000, CHUNKS * rows * vocabulary)
+        found.append(np.concatenate(engine.run(forwards)))
+        assert engine.direct
+    np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", [*MASKED, *CAUSAL])
