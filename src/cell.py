@@ -2,9 +2,7 @@
 
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,6 @@ from typing import Any
 import pandas as pd
 from accelerate import Accelerator
 
-from src.benchmarks.items import AssociationTest, Item
-from src.benchmarks.registry import BENCHMARKS
-from src.choices import one_of
 from src.compression.calibration import Calibration, find_calibration
 from src.compression.library import library_versions
 from src.compression.receipt import Receipt
@@ -23,14 +18,14 @@ from src.compression.stack import kinds_of, plain_settings, steps_of
 from src.data.locate import DataFiles, FileRecord
 from src.device import release_memory, resolve_device, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
-from src.evaluate import Evaluation, Question, budget, evaluate
+from src.evaluate import Evaluation, budget, evaluate
 from src.models.load import load_subject, with_weight_files
 from src.models.source import find_source
 from src.models.subject import Source, Subject
 from src.processes import from_first, together
+from src.questions import Question, find_questions
 from src.schema import Config
 from src.scoring.drift import Before, compare, draw, remember
-from src.scoring.scorer import SCORERS, load_scorers
 from src.statistics.cell import cell_estimands, with_intervals
 from src.statistics.refresh import made_with, refresh
 from src.system.environment import environment
@@ -159,17 +154,8 @@ def prepare(config: Config) -> Prepared:
     Raises:
         InputError: A file is missing or malformed, or the checkpoint cannot be found.
     """
-    load_scorers()
-    known = sorted({name for name, _, _ in SCORERS})
-    one_of("scorer", config.scorer.name, known)
-    for name in config.scorer.also:
-        one_of("scorer.also", name, known)
     files = DataFiles(config.data)
-    questions = {}
-    for name, settings in config.benchmark.items():
-        benchmark = BENCHMARKS[settings.kind][1](settings)
-        items = limited(benchmark.load(files.locate), config.debug.limit)
-        questions[name] = Question(benchmark, items)
+    questions = find_questions(config, files)
     source, _ = find_source(config.model)
     calibrations = find_calibrations(config, files)
     kinds = kinds_of(config.compression) | set(config.scorer.names)
@@ -218,33 +204,6 @@ def _other_checkpoints(config: Config) -> dict[str, str]:
             with contextlib.suppress(Unsupported):
                 found[name] = _exactly(find_source(step.checkpoint(config.model))[0])
     return found
-
-
-def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """Keep the first `limit` items of each category, and sentences of each set of a SEAT test.
-
-    Args:
-        items: All items of a benchmark.
-        limit: How many; None for all.
-
-    Raises:
-        InputError: There are no items at all.
-    """
-    if not items:
-        raise InputError("the chosen categories of a benchmark hold no items")
-    seen: Counter[str] = Counter()
-    kept = []
-    for item in items:
-        seen[item.category] += 1
-        if limit is None or seen[item.category] <= limit:
-            kept.append(item if limit is None else _shortened(item, limit))
-    return kept
-
-
-def _shortened(item: Item, limit: int) -> Item:
-    if not isinstance(item, AssociationTest):
-        return item
-    return replace(item, **{part: getattr(item, part)[:limit] for part in ("x", "y", "a", "b")})
 
 
 def _measure(

@@ -11,12 +11,12 @@ import pandas as pd
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from src.benchmarks.base import Benchmark, Metric, Skipped
-from src.benchmarks.items import Item
+from src.benchmarks.base import Metric, Skipped
 from src.errors import Unsupported
 from src.models.subject import Subject
 from src.processes import together
 from src.progress import Progress
+from src.questions import Question
 from src.scoring.batching import Forward, deal, merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.probe import refusal
@@ -29,14 +29,6 @@ Asked = tuple[str, str]
 """Name of a benchmark and of the scorer that asks its items."""
 BUDGETS = {"cpu": (2048, 2**25), "cuda": (65536, 2**29)}
 """Device type -> most tokens and most logits a batch, where the settings leave them open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One benchmark of a cell with its items."""
-
-    benchmark: Benchmark
-    items: Sequence[Item]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +84,8 @@ def evaluate(
         Unsupported: None of the questions can be asked of this subject by any of the scorers.
         InputError: The model's values are not finite, or a text is too long for it.
     """
-    plans, decimals, unsupported = _plan(subject, questions, scorers)
-    requests: list[Request] = [
-        request
-        for planned in plans.values()
-        for plan in planned
-        if isinstance(plan, Plan)
-        for request in plan.requests
-    ]
+    plans, decimals, unsupported = plan_questions(subject, questions, scorers)
+    requests = requests_of(plans)
     forwards, places = merge(requests)
     found, work = _run(subject, forwards, system, accelerator)
     answers = scatter(found, places)
@@ -122,9 +108,28 @@ def budget(subject: Subject, system: SystemConfig) -> tuple[int, int]:
     return system.batch_tokens or tokens, system.batch_logits or logits
 
 
-def _plan(
+def requests_of(plans: Mapping[Asked, Sequence[Plan | Skipped]]) -> list[Request]:
+    """Join all that some plans ask, in their order."""
+    return [
+        request
+        for planned in plans.values()
+        for plan in planned
+        if isinstance(plan, Plan)
+        for request in plan.requests
+    ]
+
+
+def plan_questions(
     subject: Subject, questions: Mapping[str, Question], scorers: Sequence[str]
 ) -> tuple[dict[Asked, list[Plan | Skipped]], dict[Asked, int | None], dict[Asked, str]]:
+    """Plan all items by all scorers, without running the model.
+
+    Returns:
+        Plans, the decimals that a scorer rounds to, and what is unsupported and why.
+
+    Raises:
+        Unsupported: Nothing can be asked.
+    """
     plans: dict[Asked, list[Plan | Skipped]] = {}
     decimals: dict[Asked, int | None] = {}
     unsupported: dict[Asked, str] = {}

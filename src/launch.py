@@ -41,8 +41,13 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def is_plan(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks what its cells would cost, which leaves nothing behind."""
+    return any(argument in ("debug=plan", "debug.plan=true") for argument in arguments)
+
+
 def prepare(arguments: Sequence[str]) -> list[str]:
-    """Keep every process but the first from writing folders and logs of its own.
+    """Keep every process but the first from writing folders and logs of its own, and any plan.
 
     All else stays as it is, so that every process runs the same cells in the same order.
 
@@ -55,7 +60,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     # accelerate imports torchao where it is installed, which tells of each kernel that it lacks.
     for name in ("torchao", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    if is_first_process():
+    if is_first_process() and not is_plan(arguments):
         return list(arguments)
     scratch = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
@@ -131,7 +136,11 @@ def explain(error: Exception) -> str:
 
 
 def conclude() -> None:
-    """Print the table of the cells of this run or sweep."""
+    """Print the table of the cells of this run or sweep, or the total of a plan."""
+    if "src.forecast" in sys.modules:
+        from src.forecast import print_total
+
+        print_total()
     directory = NoteDirectory.directory
     if directory is not None and is_first_process() and any(directory.rglob("status.json")):
         from src.report.agreement import write_agreement

@@ -30,6 +30,10 @@ def job(composed: DictConfig) -> str:
     # Imported here: torch is not needed to compose a config or to print the help.
     from pathlib import Path
 
+    if config.debug.plan:
+        from src.forecast import print_forecast
+
+        return print_forecast(config)
     from src.cell import run_cell
 
     return run_cell(config, resolved, Path(HydraConfig.get().runtime.output_dir))

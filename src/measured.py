@@ -1,6 +1,9 @@
 """Which settings decide a cell's numbers, and which only how the numbers come about."""
 
-NEUTRAL = ("system", "data", "debug.dry", "resume", "sweep", "tracker", "hydra", "statistics")
+NEUTRAL = (
+    *("system", "data", "debug.dry", "debug.plan"),
+    *("resume", "sweep", "tracker", "hydra", "statistics"),
+)
 """Settings that change no number, with all that is below them."""
 TELLING = ("system.device", "data.root")
 """Settings below a neutral one that may change numbers all the same."""

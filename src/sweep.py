@@ -43,11 +43,11 @@ def sweep_name(arguments: Sequence[str]) -> str:
     Args:
         arguments: The command line after the program's name.
     """
-    # debug=dry sets debug.dry and nothing else.
+    # These set debug.dry and debug.plan and nothing else.
     kept = [
         override
         for override in _overrides(arguments)
-        if changes_numbers(key_of(override)) and override != "debug=dry"
+        if changes_numbers(key_of(override)) and override not in ("debug=dry", "debug=plan")
     ]
     # Long paths come last, because a long name is cut.
     return slug(_joined(",".join([*sorted(kept), *sorted(_sources(arguments), key=len)])))

@@ -11,9 +11,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src import cell, schema, sweep
-from src.cell import limited, run_cell
+from src.cell import run_cell
 from src.data.locate import DataFiles
 from src.errors import CellFailed, InputError
+from src.questions import limited
 from src.report.agreement import agreement_lines, write_agreement
 from src.report.cells import Headline, collect
 from src.report.comparisons import compare_sweep

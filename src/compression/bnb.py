@@ -53,6 +53,11 @@ class BitsAndBytesConfig:
     )
     modules: str = field(default="blocks", metadata=help_("which linear layers", MODULES))
 
+    @property
+    def spans_sequences(self) -> bool:
+        """Whether a choice is made over a whole sequence: that of outlier features is."""
+        return self.scheme == "int8"
+
     def __post_init__(self) -> None:
         """Check the choices.
 

@@ -7,7 +7,7 @@ time. A head tied to the input embeddings is untied, for the embeddings stay as 
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.choices import help_
 from src.compression.linears import find_linears, replace_linears, stored_bits
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class PtqConfig:
     """Settings of dynamic int8 quantization."""
 
+    spans_sequences: ClassVar[bool] = True
     kind: str = "ptq"
     name: str = "ptq"
     conv1d: bool = field(

@@ -51,6 +51,11 @@ def kinds_of(settings: Any) -> set[str]:
     return {method.kind for method in _methods(settings)}
 
 
+def spans_sequences(settings: Any) -> bool:
+    """Whether a layer's arithmetic will span its whole sequence, as the settings of a step say."""
+    return any(getattr(step, "spans_sequences", False) for step in steps_of(settings).values())
+
+
 def libraries_of(settings: Any) -> list[str]:
     """Name the libraries whose version decides what a compression does, beside those of all cells.
 

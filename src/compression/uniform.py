@@ -68,6 +68,11 @@ class UniformConfig:
     )
     conv1d: bool = field(default=True, metadata=help_("also GPT-2's Conv1D layers"))
 
+    @property
+    def spans_sequences(self) -> bool:
+        """Whether a range is taken over a whole sequence."""
+        return self.activation_bits is not None
+
     def __post_init__(self) -> None:
         """Check the choices.
 

@@ -54,7 +54,7 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
     check_weights(model, report, source)
     model.eval().requires_grad_(False)
     model.config.use_cache = False
-    tokenizer = _load_tokenizer(config, source)
+    tokenizer = load_tokenizer(config, source)
     rows = int(model.get_input_embeddings().weight.shape[0])
     _check_vocabulary(config, tokenizer, rows)
     if objective == "causal":
@@ -160,7 +160,12 @@ def _from_pretrained(
     return model.to(device), report
 
 
-def _load_tokenizer(config: ModelConfig, source: Source) -> Any:
+def load_tokenizer(config: ModelConfig, source: Source) -> Any:
+    """Load a checkpoint's tokenizer.
+
+    Raises:
+        InputError: There is none that can be used.
+    """
     from transformers import AutoTokenizer
 
     try:

@@ -46,6 +46,9 @@ class DebugConfig:
     """Short-cuts for trying things out."""
 
     dry: bool = field(default=False, metadata=help_("compose, check and print only"))
+    plan: bool = field(
+        default=False, metadata=help_("say what a cell would cost, without running its model")
+    )
     limit: int | None = field(
         default=None,
         metadata=help_("items of each category (sentences of each SEAT set) at most; null: all"),
