@@ -23,6 +23,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from src.checkpoints import expect
 from src.errors import InputError
 from src.schema import ROOT
 from src.sweep import NoteDirectory, check_cells, key_of
@@ -92,7 +93,8 @@ def check(arguments: Sequence[str]) -> None:
         if asked.config_path is not None or asked.config_dir is not None:
             GlobalHydra.instance().clear()
             Hydra.create_main_hydra2("main", _search_path(asked))
-        check_cells(asked.overrides, asked.multirun, asked.config_name or "config")
+        name = asked.config_name or "config"
+        expect(check_cells(asked.overrides, asked.multirun, name), name)
 
 
 def _search_path(asked: argparse.Namespace) -> ConfigSearchPath:

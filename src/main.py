@@ -35,8 +35,10 @@ def job(composed: DictConfig) -> str:
 
         return print_forecast(config)
     from src.cell import run_cell
+    from src.checkpoints import on_demand
 
-    return run_cell(config, resolved, Path(HydraConfig.get().runtime.output_dir))
+    with on_demand(config, sweep.NoteDirectory.directory):
+        return run_cell(config, resolved, Path(HydraConfig.get().runtime.output_dir))
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def _sources(arguments: Sequence[str]) -> Iterator[str]:
 
 def check_cells(
     overrides: Sequence[str], multirun: bool = False, config_name: str = "config"
-) -> None:
+) -> dict[str, list[str]]:
     """Compose and check a sweep's settings before its first cell runs; Hydra must be initialized.
 
     Every value of every axis is checked once, with the first values of the other axes, which is
@@ -114,6 +114,9 @@ def check_cells(
         overrides: As on the command line, sweeps included.
         multirun: Whether they are a multirun's for sure; a config or an override can say so too.
         config_name: The primary config.
+
+    Returns:
+        By key the overrides that each stands for: all combinations are the sweep's cells.
 
     Raises:
         InputError: A value is not possible, or an axis has none.
@@ -131,6 +134,7 @@ def check_cells(
     for index, values in enumerate(axes.values()):
         for value in values[1:]:
             _check([*first[:index], value, *first[index + 1 :]], config_name)
+    return axes
 
 
 def _check(overrides: list[str], config_name: str) -> None:

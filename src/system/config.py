@@ -28,6 +28,13 @@ class SystemConfig:
         ),
     )
     progress: bool = field(default=True, metadata=help_("show progress"))
+    keep_checkpoints: bool = field(
+        default=True,
+        metadata=help_(
+            "false: what a sweep downloaded of the hub is removed from the cache once all its "
+            "cells are done"
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Check the settings.
