@@ -150,7 +150,8 @@ def interval_of(
     count = f", {freedom + 1:.0f} clusters" if freedom + 1 < FEW else ""
     if folded:
         low, high = folded_interval(value, usable, level, freedom)
-        return Interval(low, high, f"cluster bootstrap, bias of |d| allowed for{count}")
+        method = f"cluster bootstrap, bias of |d| allowed for, so approximate{count}"
+        return Interval(low, high, method)
     if freedom + 1 < SMALLEST:
         return student_interval(value, error, freedom, level)._replace(
             method=f"cluster t{count}: few, so approximate"

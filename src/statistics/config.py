@@ -35,10 +35,11 @@ class StatisticsConfig:
         Raises:
             InputError: A number is out of range.
         """
-        for key in ("level", "alpha", "power"):
+        # From alpha = 1/2 on, two one-sided tests have no interval (its level is 1 - 2 alpha).
+        for key, most in (("level", 1), ("alpha", 0.5), ("power", 1)):
             value = getattr(self, key)
-            if not 0 < value < 1:
-                raise InputError(f"statistics.{key}={value} is not possible; 0 < {key} < 1.")
+            if not 0 < value < most:
+                raise InputError(f"statistics.{key}={value} is not possible; 0 < {key} < {most}.")
         for key in ("margin", "margin_sd"):
             value = getattr(self, key)
             if not value > 0:

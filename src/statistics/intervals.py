@@ -70,7 +70,11 @@ def bca(
     Returns:
         Low and high end.
     """
-    bias = float(ndtri((np.mean(resampled < value) + np.mean(resampled <= value)) / 2))
+    below = (np.mean(resampled < value) + np.mean(resampled <= value)) / 2
+    # All of B values on one side (a value at its own maximum, as ICAT's can be) say no more than
+    # that less than one in B is on the other; a bias without end has no interval.
+    most = 1 - 0.5 / resampled.size
+    bias = float(ndtri(np.clip(below, 1 - most, most)))
     acceleration = _acceleration(left_out, strata)
     tail = (1 - level) / 2
     z = float(ndtri(tail))

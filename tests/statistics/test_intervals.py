@@ -110,6 +110,14 @@ def test_bca_of_two_samples_is_scipys():
     assert found == pytest.approx(tuple(theirs.confidence_interval), abs=1e-9)
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_value_beyond_all_its_resamples_has_an_interval(side):
+    """As ICAT has at its peak, SS 50: every resample of unlike terms is below it."""
+    drawn = 50 - side * np.linspace(1, 5, 1000)
+    low, high = bca(50.0, drawn, 50 + generator().normal(size=30), np.zeros(30, int), 0.95, 29)
+    assert drawn.min() <= low <= high <= drawn.max()
+
+
 def test_widening_for_few_clusters_ends_at_students_interval():
     """Of a mean of normal values, up to the noise of the resamples."""
     values = stats.norm.ppf((np.arange(12) + 0.5) / 12)
@@ -212,7 +220,7 @@ def test_seeds_and_levels_are_settings():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("level", 1.0), ("alpha", 0.0), ("power", 1.5), ("margin", 0.0), ("margin_sd", -1.0),
+    [("level", 1.0), ("alpha", 0.0), ("alpha", 0.5), ("power", 1.5), ("margin", 0.0), ("margin_sd", -1.0),
      ("resamples", 99), ("seed", -1)],
 )  # fmt: skip
 def test_impossible_settings_are_refused(key, value):

@@ -204,6 +204,24 @@ def test_few_changed_clusters_do_not_make_a_narrow_interval():
     assert row.ci_method == "cluster t, 1 clusters changed"
 
 
+@pytest.mark.parametrize("flip", [1.0, math.nan])
+def test_one_cluster_without_a_change_shows_no_equivalence(flip):
+    one = means(np.array([50.0]), flip=flip)
+    (row,) = compare([(one, one)], SETTINGS)
+    assert row.ci_method == "none: one cluster only"
+    assert math.isnan(row.ci_low)
+    assert row.equivalent is None
+
+
+def test_a_paired_interval_that_is_wider_than_need_be_says_so():
+    methods = []
+    for flips_up in (3, 30):
+        first, second = [0] * 60 + [1] * 40, [1] * flips_up + [0] * (60 - flips_up) + [1] * 40
+        (row,) = compare([(shares(first), shares(second))], SETTINGS)
+        methods.append(row.ci_method)
+    assert methods == ["paired, Bonett-Price, 3 flips: wider than need be", "paired, Bonett-Price"]
+
+
 def test_undefined_and_unlike_estimands_are_not_compared():
     one = means(np.arange(4.0))
     for other in (replace(one, reason="all skipped"), means(np.arange(5.0))):
