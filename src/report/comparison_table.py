@@ -23,13 +23,7 @@ def comparison_table(sweep: Sweep) -> Table | None:
     Returns:
         None where there is nothing to compare.
     """
-    rows = [
-        row
-        for row in sweep.rows
-        if row["metric"] in HEADLINES and row["category"] in (*CATEGORIES, OVERALL)
-    ]
-    if len(rows) > MOST_ROWS:
-        rows = [row for row in rows if row["verdict"].startswith("changed")]
+    rows, _ = _shown(sweep)
     if not rows:
         return None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -43,6 +37,19 @@ def comparison_table(sweep: Sweep) -> Table | None:
         for row in members:
             table.add_row(*map(Text, _cells(row)))
     return table
+
+
+def _shown(sweep: Sweep) -> tuple[list[dict[str, Any]], int]:
+    """Give the rows of the table, and how many others it leaves out because they are too many."""
+    rows = [
+        row
+        for row in sweep.rows
+        if row["metric"] in HEADLINES and row["category"] in (*CATEGORIES, OVERALL)
+    ]
+    if len(rows) <= MOST_ROWS:
+        return rows, 0
+    found = [row for row in rows if row["verdict"].startswith("changed")]
+    return found, len(rows) - len(found)
 
 
 def _about(pair: str) -> tuple[str, ...]:
@@ -77,6 +84,14 @@ def notes(sweep: Sweep) -> Iterator[str]:
     if not sweep.rows or sweep.settings is None:
         return
     settings = sweep.settings
+    rows, left_out = _shown(sweep)
+    if left_out:
+        yield (
+            f"of {len(rows) + left_out} comparisons "
+            f"{'only the changed ones have a row' if rows else 'none changed, so none has a row'}; "
+            "all are in comparisons.json, those of two cells by: "
+            "python -m src.statistics.compare CELL_A CELL_B"
+        )
     yield (
         f"{MARKS['changed']} changed (Holm-adjusted p < {settings.alpha:g}), {MARKS['same']} no "
         f"change larger than {settings.margin:g} points ({settings.margin_sd:g} sd), "

@@ -3,78 +3,23 @@
 import argparse
 import os
 import sys
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from src.errors import InputError
 from src.report import axes
 from src.report.agreement import agreement_lines
-from src.report.cells import Headline, Label, collect, headlines, labels, twin
+from src.report.cells import collect, labels, twin
 from src.report.comparison_table import comparison_table, notes
 from src.report.comparisons import Sweep, compare_sweep
+from src.report.endings import endings, reading_notes
+from src.report.main_table import Row, fitting
 from src.report.sensitivity import sensitivity_lines
-from src.statistics.verdict import MARKS
-from src.tracking.keys import HEADLINES
 from src.tracking.read import Cell
 
 LOG_WIDTH = 120
-UNLIMITED = 100_000
-SAMPLE = "sample_"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A cell with what a table says of it beside its numbers.
-
-    Attributes:
-        cell: The cell.
-        label: Its name.
-        twin: The same uncompressed.
-        verdicts: (benchmark, category, metric) -> what the comparison with its twin found.
-    """
-
-    cell: Cell
-    label: Label
-    twin: Cell | None
-    verdicts: Mapping[tuple[str, str, str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How much a table shows, and how closely.
-
-    Attributes:
-        narrow: Overall numbers only.
-        stacked: Differences below the numbers and not beside them.
-        intervals: Half the width of its interval behind each number.
-        tight: Names broken, no gaps, no rows without numbers (they are listed below anyway).
-    """
-
-    narrow: bool
-    stacked: bool
-    intervals: bool = False
-    tight: bool = False
-
-
-LAYOUTS = (
-    *(
-        Layout(narrow, stacked, intervals)
-        for narrow in (False, True)
-        for intervals in (True, False)
-        for stacked in (False, True)
-    ),
-    Layout(narrow=True, stacked=True, intervals=False, tight=True),
-)
-"""From the richest to the tightest."""
 
 
 def print_sweep(directory: Path, console: Console | None = None) -> Sweep | None:
@@ -104,15 +49,16 @@ def print_sweep(directory: Path, console: Console | None = None) -> Sweep | None
         Row(cell, label, twin(cell, cells), _verdicts(sweep, cell, directory))
         for cell, label in zip(cells, labels(cells), strict=True)
     ]
-    for table in _fitting(rows, console):
+    tables, layout = fitting(rows, console)
+    for table in tables:
         console.print(table)
-    for line in _notes(rows):
+    for line in reading_notes(rows, layout):
         console.print(line, soft_wrap=True)
     if compared := comparison_table(sweep):
         console.print(compared)
     along = [*axes.lines(axes.read_axes(directory)), *agreement_lines(directory)]
     along += sensitivity_lines(directory)
-    for line in [*map(Text, (*notes(sweep), *along)), *_endings(rows)]:
+    for line in [*map(Text, (*notes(sweep), *along)), *endings(rows)]:
         console.print(line, soft_wrap=True)
     return sweep
 
@@ -130,188 +76,6 @@ def _console() -> Console:
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
         return Console()
     return Console(width=LOG_WIDTH)
-
-
-def _fitting(rows: Sequence[Row], console: Console) -> list[Table]:
-    """Give the richest table that fits; several below each other where none does."""
-    cells = [row.cell for row in rows]
-    for layout in LAYOUTS:
-        table = _table(rows, headlines(cells, layout.narrow), layout)
-        if _width(table, console) <= console.width:
-            return [table]
-    return list(_pieces(rows, headlines(cells, narrow=True), console))
-
-
-def _pieces(rows: Sequence[Row], columns: list[Headline], console: Console) -> Iterator[Table]:
-    """Divide the columns over tables of the tightest layout."""
-    start = 0
-    while start < len(columns) or start == 0:
-        end = len(columns)
-        while end > start + 1:
-            table = _table(rows, columns[start:end], LAYOUTS[-1], cost=end == len(columns))
-            if _width(table, console) <= console.width:
-                break
-            end -= 1
-        yield _table(rows, columns[start:end], LAYOUTS[-1], cost=end == len(columns))
-        start = max(end, 1)
-
-
-def _width(table: Table, console: Console) -> int:
-    return Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum
-
-
-def _table(
-    rows: Sequence[Row], columns: Sequence[Headline], layout: Layout, cost: bool = True
-) -> Table:
-    """Draw rows and columns; in a tight layout without the rows that have no numbers anyway."""
-    if layout.tight:
-        rows = [row for row in rows if row.cell.state == "done"] or rows
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        padding=(0, int(not layout.tight)),
-    )
-    settings = any(row.label.settings for row in rows)
-    state = not layout.tight or any(row.cell.state != "done" for row in rows)
-    shown = [True, True, settings, state]
-    for name in _chosen(["model", "compression", "settings", "state"], shown):
-        table.add_column(_label(name, layout), overflow="fold")
-    for column in columns:
-        table.add_column(_head(column, rows), justify="right", no_wrap=True)
-    for head in ("size\nMB", "time\ns") if cost else ():
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
-        label = [row.label.model, row.label.compression, row.label.settings, row.cell.state]
-        table.add_row(
-            *(_label(part, layout) for part in _chosen(label, shown)),
-            *(_value(column, row, layout) for column in columns),
-            *(_cost(row.cell) if cost else ()),
-        )
-    return table
-
-
-def _chosen(parts: Sequence[str], shown: Sequence[bool]) -> list[str]:
-    return [part for part, wanted in zip(parts, shown, strict=True) if wanted]
-
-
-def _label(text: str, layout: Layout) -> Text:
-    if not layout.tight:
-        return Text(text)
-    # Names have hyphens and no spaces; a line may end after one.
-    lines = textwrap.wrap(text, 14)
-    return Text("\n".join(lines))
-
-
-def _cost(cell: Cell) -> Iterator[Text]:
-    """Give the model's size in memory and the time its evaluation took, of a cell that is done."""
-    if cell.state != "done":
-        yield from (Text(""), Text(""))
-        return
-    size = cell.system.get("model_bytes", cell.receipt.get("memory_bytes_after"))
-    yield _number(size / 1e6 if isinstance(size, int | float) else None)
-    yield _number(cell.system.get("evaluate_seconds"))
-
-
-def _number(value: Any) -> Text:
-    return Text(format(value, ".1f") if isinstance(value, int | float) else "")
-
-
-def _head(column: Headline, rows: Sequence[Row]) -> Text:
-    """Name a column; the unbiased value is named because more is not better."""
-    records = [record for row in rows if (record := column.record(row.cell))]
-    ideal = records[0].get("ideal")
-    lines = [*_broken(column.benchmark), HEADLINES[column.metric], column.category]
-    lines += [f"ideal {ideal:g}"] if ideal is not None else []
-    return Text("\n".join(lines))
-
-
-def _broken(name: str, longest: int = 9) -> Iterator[str]:
-    line = ""
-    for part in name.split("_"):
-        if line and len(line) + len(part) > longest:
-            yield line
-            line = ""
-        line += f"{part}_"
-    yield line[:-1]
-
-
-def _value(column: Headline, row: Row, layout: Layout) -> Text:
-    record = column.record(row.cell)
-    if record is None:
-        return Text("")
-    if record["value"] is None:
-        return Text("undef.")
-    form = ".2f" if record.get("unit") == "%" else ".3f"
-    text = Text(format(record["value"], form))
-    low, high = record.get("ci_low"), record.get("ci_high")
-    if layout.intervals and low is not None and high is not None:
-        text.append(f" ±{(high - low) / 2:{'.1f' if form == '.2f' else '.2f'}}", style="dim")
-    before = column.record(row.twin) if row.twin else None
-    if before and before["value"] is not None:
-        key = (column.benchmark, column.category, column.metric)
-        mark = MARKS[row.verdicts.get(key, "undefined")]
-        text.append("\n" if layout.stacked else " ")
-        text.append(f"({record['value'] - before['value']:+{form}}{mark})", style="dim")
-    return text
-
-
-def _notes(rows: Sequence[Row]) -> Iterator[Text]:
-    """Say how the numbers are to be read."""
-    if any(row.twin and row.cell.state == "done" for row in rows):
-        yield Text("(in parentheses: difference to the same model uncompressed)", style="dim")
-    records = [record for row in rows for record in row.cell.metrics]
-    if any(record.get("ci_low") is not None for record in records):
-        yield Text("(±: half the width of the interval; metrics.json has its ends)", style="dim")
-    names = {str(record.get("benchmark")) for row in rows for record in row.cell.metrics}
-    if samples := sorted(name for name in names if name.startswith(SAMPLE)):
-        yield Text(f"{', '.join(samples)}: demonstration, not a measurement")
-    debugs = [row.cell.config.get("debug") for row in rows]
-    limits = {
-        str(debug["limit"]) for debug in debugs if isinstance(debug, dict) and debug.get("limit")
-    }
-    if limits:
-        told = ", ".join(sorted(limits))
-        yield Text(f"debug.limit={told}: a trial on part of the items, not a measurement")
-    undefined = {
-        f"undefined: {record['benchmark']} {record['category']}: {record['reason']}"
-        for row in rows
-        for record in row.cell.metrics
-        if record.get("value") is None and record.get("metric") in HEADLINES
-    }
-    yield from (Text(line) for line in sorted(undefined))
-
-
-def _endings(rows: Sequence[Row]) -> Iterator[Text]:
-    """Say in a line each which cells and benchmarks have no numbers, and why."""
-    for row in rows:
-        unsupported = row.cell.environment.get("unsupported")
-        for name, reason in (unsupported if isinstance(unsupported, dict) else {}).items():
-            yield Text(f"unsupported: {row.label.text}: {name}: {_line(reason)}")
-    for state in ("unsupported", "running", "killed", "unreadable", "failed"):
-        for row in rows:
-            if row.cell.state == state:
-                line = Text(f"{state}: {row.label.text}: {_reason(row.cell)}")
-                line.append(f" ({row.cell.directory})", style="dim")
-                yield line
-
-
-def _reason(cell: Cell) -> str:
-    if cell.state == "killed":
-        return "its process ended without a word; the same command runs it again"
-    if cell.state == "running":
-        return f"since {cell.status.get('started')}, process {cell.status.get('pid')}"
-    error = cell.status.get("error")
-    if not isinstance(error, dict):
-        return "its status.json is damaged" if cell.state == "unreadable" else "no reason recorded"
-    message = _line(error.get("message"))
-    # The program's own two say all in their message; any other type is part of the reason.
-    kind = str(error.get("type"))
-    return message if kind in ("InputError", "Unsupported") else f"{kind}: {message}"
-
-
-def _line(text: object) -> str:
-    return next(iter(str(text).strip().splitlines()), "")
 
 
 def main() -> None:

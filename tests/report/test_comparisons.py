@@ -5,13 +5,13 @@ import json
 import math
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from src.report import comparisons
+from src.report import comparison_table, comparisons
 from src.report.cells import collect
 from src.report.comparisons import compare_sweep, track
 from src.report.flips import write_flips
@@ -170,6 +170,23 @@ def test_the_tables_show_intervals_verdicts_and_the_family(sweep, width):
         row = next(r for r in moved if r["category"] == "race" and r["verdict"] == "undecided")
         assert row["conclusion"] in words
         assert f"({row['difference']:+.2f}?)" in text
+    # Only a table that shows half widths explains them.
+    assert ("(±: half the width" in words) == ("±" in words.replace("(±", ""))
+
+
+def test_a_table_that_leaves_rows_out_says_so_and_where_they_are(sweep, monkeypatch):
+    rows = rows_of(sweep)
+    monkeypatch.setattr(comparison_table, "MOST_ROWS", 3)
+    words = " ".join(shown(sweep, 240).split())
+    assert re.search(r"of \d+ comparisons only the changed ones have a row; all are in compar", words)
+    for row in rows:
+        row["verdict"] = "undecided"
+    unmoved = replace(compare_sweep(sweep, collect(sweep)), rows=rows)
+    assert comparison_table.comparison_table(unmoved) is None
+    said = [line for line in comparison_table.notes(unmoved) if "none has a row" in line]
+    assert len(said) == 1
+    monkeypatch.undo()
+    assert not [line for line in comparison_table.notes(unmoved) if "have a row" in line]
 
 
 def test_nothing_to_compare_leaves_no_file(tmp_path):

@@ -1,0 +1,72 @@
+"""What stands below a sweep's table: how to read it, and which cells have no numbers and why."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from src.report.main_table import Layout, Row
+from src.tracking.keys import HEADLINES
+from src.tracking.read import Cell
+
+SAMPLE = "sample_"
+
+
+def reading_notes(rows: Sequence[Row], layout: Layout) -> Iterator[Text]:
+    """Say how the numbers of a table of this layout are to be read."""
+    if any(row.twin and row.cell.state == "done" for row in rows):
+        yield Text("(in parentheses: difference to the same model uncompressed)", style="dim")
+    records = [record for row in rows for record in row.cell.metrics]
+    if any(record.get("ci_low") is not None for record in records):
+        if not layout.intervals:
+            yield Text("(intervals: metrics.json; a wider terminal shows them)", style="dim")
+        else:
+            yield Text("(±: half the width of the interval; metrics.json has its ends)", style="dim")
+    names = {str(record.get("benchmark")) for row in rows for record in row.cell.metrics}
+    if samples := sorted(name for name in names if name.startswith(SAMPLE)):
+        yield Text(f"{', '.join(samples)}: demonstration, not a measurement")
+    debugs = [row.cell.config.get("debug") for row in rows]
+    limits = {
+        str(debug["limit"]) for debug in debugs if isinstance(debug, dict) and debug.get("limit")
+    }
+    if limits:
+        told = ", ".join(sorted(limits))
+        yield Text(f"debug.limit={told}: a trial on part of the items, not a measurement")
+    undefined = {
+        f"undefined: {record['benchmark']} {record['category']}: {record['reason']}"
+        for row in rows
+        for record in row.cell.metrics
+        if record.get("value") is None and record.get("metric") in HEADLINES
+    }
+    yield from (Text(line) for line in sorted(undefined))
+
+
+def endings(rows: Sequence[Row]) -> Iterator[Text]:
+    """Say in a line each which cells and benchmarks have no numbers, and why."""
+    for row in rows:
+        unsupported = row.cell.environment.get("unsupported")
+        for name, reason in (unsupported if isinstance(unsupported, dict) else {}).items():
+            yield Text(f"unsupported: {row.label.text}: {name}: {_line(reason)}")
+    for state in ("unsupported", "running", "killed", "unreadable", "failed"):
+        for row in rows:
+            if row.cell.state == state:
+                line = Text(f"{state}: {row.label.text}: {_reason(row.cell)}")
+                line.append(f" ({row.cell.directory})", style="dim")
+                yield line
+
+
+def _reason(cell: Cell) -> str:
+    if cell.state == "killed":
+        return "its process ended without a word; the same command runs it again"
+    if cell.state == "running":
+        return f"since {cell.status.get('started')}, process {cell.status.get('pid')}"
+    error = cell.status.get("error")
+    if not isinstance(error, dict):
+        return "its status.json is damaged" if cell.state == "unreadable" else "no reason recorded"
+    message = _line(error.get("message"))
+    # The program's own two say all in their message; any other type is part of the reason.
+    kind = str(error.get("type"))
+    return message if kind in ("InputError", "Unsupported") else f"{kind}: {message}"
+
+
+def _line(text: object) -> str:
+    return next(iter(str(text).strip().splitlines()), "")
