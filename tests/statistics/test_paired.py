@@ -204,6 +204,20 @@ def test_few_changed_clusters_do_not_make_a_narrow_interval():
     assert row.ci_method == "cluster t, 1 clusters changed"
 
 
+def test_terms_whose_lm_score_changed_have_not_changed_in_ss():
+    """Else SS of one flip would have an interval as of many, and of none a p below 1."""
+    before = cell_table(generator(1)).query("benchmark == 'stereoset'").reset_index(drop=True)
+    after = before.copy()
+    after["lm_stereotype"] = 1 - after["lm_stereotype"]
+    rows = compare_cells(before, after, BENCHMARKS, SETTINGS)
+    for row in rows:
+        if row.metric in ("ss", "lm_anti_stereotype"):
+            assert (row.difference, row.p, row.p_smallest) == (0.0, 1.0, 1.0)
+            assert row.ci_method == "cluster t, 0 clusters changed"
+        elif row.metric == "lm_stereotype":
+            assert row.p < 1
+
+
 @pytest.mark.parametrize("flip", [1.0, math.nan])
 def test_one_cluster_without_a_change_shows_no_equivalence(flip):
     one = means(np.array([50.0]), flip=flip)
