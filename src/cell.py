@@ -120,6 +120,8 @@ def _refresh(config: Config, prepared: Prepared, records: CellRecords) -> None:
     benchmarks = {name: question.benchmark for name, question in prepared.questions.items()}
     if refresh(records, benchmarks, config.statistics):
         log.info("its intervals were made anew with the settings of `statistics`")
+        if config.tracker.kind != "none":
+            log.info("its run in the tracker keeps the intervals that it was logged with")
 
 
 def _begin(

@@ -109,7 +109,10 @@ def compare_sweep(directory: Path, cells: Sequence[Cell]) -> Sweep:
         row |= {"verdict": mark, "conclusion": sentence}
     family = described(rows)
     changed = bool(rows) and rows != old
-    if changed:
+    if not rows:
+        # What an earlier run left there is of cells that are no longer done, or no pair.
+        (directory / FILE).unlink(missing_ok=True)
+    elif changed:
         problems += _write(directory / FILE, rows, family, settings)
     return Sweep(rows, family, settings, problems, changed, sweep_name, tracker)
 

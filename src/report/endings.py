@@ -20,7 +20,9 @@ def reading_notes(rows: Sequence[Row], layout: Layout) -> Iterator[Text]:
         if not layout.intervals:
             yield Text("(intervals: metrics.json; a wider terminal shows them)", style="dim")
         else:
-            yield Text("(±: half the width of the interval; metrics.json has its ends)", style="dim")
+            yield Text(
+                "(±: half the width of the interval; metrics.json has its ends)", style="dim"
+            )
     names = {str(record.get("benchmark")) for row in rows for record in row.cell.metrics}
     if samples := sorted(name for name in names if name.startswith(SAMPLE)):
         yield Text(f"{', '.join(samples)}: demonstration, not a measurement")

@@ -66,7 +66,7 @@ LAYOUTS = (
 
 
 def fitting(rows: Sequence[Row], console: Console) -> tuple[list[Table], Layout]:
-    """Give the richest table that fits, several below each other where none does, and its layout."""
+    """Give the richest table that fits, several where none does, and its layout."""
     cells = [row.cell for row in rows]
     for layout in LAYOUTS:
         table = _table(rows, headlines(cells, layout.narrow), layout)

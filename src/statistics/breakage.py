@@ -103,7 +103,8 @@ def _reading(row: Mapping[str, Any], joint: Mapping[str, Any], margin: float) ->
     nearer, further = row["distance_ci_high"] < 0, row["distance_ci_low"] > 0
     worse = joint["lm_ci_high"] < 0
     if joint["lm_at_chance"]:
-        return f"LM score not clearly above chance {joint['lm_at_chance']}: the bias score says nothing"
+        when = joint["lm_at_chance"]
+        return f"LM score not clearly above chance {when}: the bias score says nothing"
     if nearer and worse:
         return f"{BREAKAGE}: nearer to the ideal, but with a loss of LM score"
     if nearer and joint["lm_ci_low"] > -margin:

@@ -17,7 +17,7 @@ from src.statistics.config import StatisticsConfig
 from src.statistics.family import adjust
 from src.statistics.on_disk import benchmarks_of, settings_of
 from src.statistics.paired import compare
-from src.statistics.pairing import matched_estimands
+from src.statistics.pairing import left_out, matched_estimands
 from src.statistics.verdict import verdict
 from src.tracking.keys import HEADLINES
 from src.tracking.plain import plain
@@ -56,6 +56,11 @@ def compare_directories(
     rows: list[dict[str, Any]] = [plain(asdict(row)) for row in compare(pairs, settings)]
     add_joint_changes(rows, pairs, settings)
     return [plain(row) for row in rows]  # a joint change of one cluster has an undefined spread
+
+
+def items_left_out(first: Cell, second: Cell) -> list[str]:
+    """Say in a sentence a benchmark where two cells did not score the same items."""
+    return left_out(_items(first), _items(second))
 
 
 def _items(cell: Cell) -> pd.DataFrame:
@@ -113,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             settings = StatisticsConfig(**asdict(settings) | {"margin": given.margin})
         rows = compare_directories(before, after, settings)
         adjust(rows)
-        print(report(rows, settings, given.all))
+        print(*items_left_out(before, after), report(rows, settings, given.all), sep="\n")
         if given.json is not None:
             given.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     except InputError as error:

@@ -16,6 +16,7 @@ from src.statistics.comparable import check_comparable
 from src.statistics.config import StatisticsConfig
 from src.statistics.flip_tests import FlipTest, flip_tests, flipped
 from src.statistics.item_text import item_texts
+from src.statistics.on_disk import settings_of
 from src.statistics.sides import matched
 from src.tracking.atomic import replacing
 from src.tracking.read import ITEMS, Cell, read_cell
@@ -86,8 +87,9 @@ def _compared(folders: Sequence[Path]) -> Iterator[tuple[str, Cell, Cell]]:
 def _run(given: argparse.Namespace) -> None:
     if len(given.folders) > 2:
         raise InputError("give two cells, or the folder of one sweep.")
-    settings, parts = StatisticsConfig(), []
+    parts = []
     for title, one, other in _compared(given.folders):
+        settings = settings_of(other)
         tests, rows = compare(one, other, settings)
         print(title, *lines(tests, settings.alpha), sep="\n")
         if given.text:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from src.errors import InputError
 from src.statistics.comparable import check_comparable
-from src.statistics.compare import compare_directories
+from src.statistics.compare import compare_directories, items_left_out
 from src.statistics.config import StatisticsConfig
 from src.statistics.on_disk import settings_of
 from src.tracking.atomic import replacing
@@ -35,6 +35,7 @@ class Gated:
         low: Lower end of the interval behind "within", at level 1 - 2 alpha.
         high: Upper end.
         margin: The change that is still none.
+        n: Items that both cells scored.
         unit: "%", "sd", ...
         reason: Why nothing could be decided; empty otherwise.
     """
@@ -45,6 +46,7 @@ class Gated:
     low: float | None
     high: float | None
     margin: float
+    n: int
     unit: str
     reason: str = ""
 
@@ -141,20 +143,22 @@ def _fits(key: str, pattern: str) -> bool:
 
 
 def _decided(key: str, row: Mapping[str, Any], settings: StatisticsConfig, distance: bool) -> Gated:
-    margin, unit = settings.margin_of(row["unit"]), str(row["unit"])
+    margin, n, unit = settings.margin_of(row["unit"]), int(row["n"]), str(row["unit"])
     names = ("difference", "ci_low", "ci_high")
     if distance and row.get("ideal") is not None:
         names = ("distance_difference", "distance_ci_low", "distance_ci_high")
     change, low, high = (row.get(name) for name in names)
     if change is None or low is None or high is None or math.isnan(low) or math.isnan(high):
         reason = row.get("reason") or str(row.get("ci_method")).removeprefix("none: ")
-        return Gated(key, "undecided", change, None, None, margin, unit, f"no interval: {reason}")
+        return Gated(
+            key, "undecided", change, None, None, margin, n, unit, f"no interval: {reason}"
+        )
     answer: Answer = "undecided"
     if -margin < low and high < margin:
         answer = "within"
     elif low > margin or high < -margin:
         answer = "outside"
-    return Gated(key, answer, change, low, high, margin, unit)
+    return Gated(key, answer, change, low, high, margin, n, unit)
 
 
 def lines(found: Sequence[Gated], settings: StatisticsConfig) -> list[str]:
@@ -167,7 +171,7 @@ def lines(found: Sequence[Gated], settings: StatisticsConfig) -> list[str]:
         if each.change is not None and each.low is not None and each.high is not None:
             ends = f"{each.low:{form}} to {each.high:{form}}"
             text = f"{each.change:{form}} {unit} ({ends}), margin {each.margin:g}{_more(each)}"
-        said.append(f"{each.answer:10} {each.key}: {text}")
+        said.append(f"{each.answer:10} {each.key} (n={each.n:,}): {text}")
     verdict = overall(found)
     count = len(found)
     why = {
@@ -229,5 +233,5 @@ def run(argv: Sequence[str] | None = None) -> int:
         content = {"verdict": overall(found), "metrics": [asdict(each) for each in found]}
         with replacing(given.json) as handle:
             handle.write((json.dumps(content, indent=2) + "\n").encode())
-    print("\n".join(lines(found, settings)), flush=True)
+    print(*items_left_out(before, after), *lines(found, settings), sep="\n", flush=True)
     return EXIT[overall(found)]

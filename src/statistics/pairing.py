@@ -39,6 +39,29 @@ def common_items(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFram
     return one[equal].reset_index(drop=True), two[equal].reset_index(drop=True)
 
 
+def left_out(first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
+    """Say of which benchmarks two cells are compared on fewer items than either one scored.
+
+    Args:
+        first: A cell's item table.
+        second: Another's.
+
+    Returns:
+        A sentence a benchmark that both have; nothing where all items are in both.
+    """
+    said = []
+    for name in dict.fromkeys(first["benchmark"]):
+        tables = [table[table["benchmark"] == name] for table in (first, second)]
+        scored = [int((table["decision"] != "skipped").sum()) for table in tables]
+        common = len(common_items(*tables)[0])
+        if all(scored) and common < max(scored):
+            said.append(
+                f"{name}: compared on the {common} items that both cells scored, of "
+                f"{scored[0]} in the first and {scored[1]} in the second"
+            )
+    return said
+
+
 def compare_cells(
     first: pd.DataFrame,
     second: pd.DataFrame,

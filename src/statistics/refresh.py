@@ -48,14 +48,15 @@ def refresh(
 
 
 def made_with(settings: StatisticsConfig) -> dict[str, Any]:
-    """Say what decides the intervals beside the items: the settings and this package's code."""
+    """Say what decides the intervals beside the items: the settings and the code."""
     return {"settings": asdict(settings), "code": _code()}
 
 
 @functools.cache
 def _code() -> str:
     # Comments count too, which costs a second a cell now and then.
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    package = Path(__file__).parent
+    files = sorted([*package.glob("*.py"), *(package.parent / "benchmarks").glob("*_units.py")])
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -178,7 +178,9 @@ def test_a_table_that_leaves_rows_out_says_so_and_where_they_are(sweep, monkeypa
     rows = rows_of(sweep)
     monkeypatch.setattr(comparison_table, "MOST_ROWS", 3)
     words = " ".join(shown(sweep, 240).split())
-    assert re.search(r"of \d+ comparisons only the changed ones have a row; all are in compar", words)
+    assert re.search(
+        r"of \d+ comparisons only the changed ones have a row; all are in compar", words
+    )
     for row in rows:
         row["verdict"] = "undecided"
     unmoved = replace(compare_sweep(sweep, collect(sweep)), rows=rows)
@@ -193,6 +195,16 @@ def test_nothing_to_compare_leaves_no_file(tmp_path):
     write_cell(tmp_path / "none", "none", cell_table(generator(1)))
     assert "comparison" not in shown(tmp_path, 120)
     assert not (tmp_path / "comparisons.json").exists()
+
+
+def test_comparisons_of_cells_that_are_no_longer_done_are_taken_away(sweep):
+    for name in ("ptq", "fp16"):
+        records = CellRecords(sweep / name)
+        records.start("again")
+        records.finish("failed", ValueError("x"))
+    found = compare_sweep(sweep, collect(sweep))
+    assert (found.rows, found.changed) == ([], False)
+    assert not (sweep / "comparisons.json").exists()
 
 
 def test_comparisons_are_a_run_of_their_own_in_wandb(tmp_path, monkeypatch):
@@ -226,7 +238,11 @@ def test_any_two_cells_can_be_compared(sweep, capsys, tmp_path):
     compare.main([str(sweep / "fp16"), str(sweep / "ptq"), "--json", str(tmp_path / "out.json")])
     lines = capsys.readouterr().out.splitlines()
     rows = json.loads((tmp_path / "out.json").read_text())
-    assert lines[0].startswith(f"crows_pairs gender stereotype_score (n={rows[0]['n']}): ")
+    assert lines[0].startswith(
+        "crows_pairs: compared on the 69 items that both cells scored, of 74"
+    )
+    said = [line for line in lines if line.startswith("crows_pairs gender stereotype_score ")]
+    assert said[0].partition(": ")[0].endswith(f"(n={rows[0]['n']})")
     assert re.search(r"Holm's correction for \d+ headline tests", lines[-1])
     compare.main([str(sweep / "fp16"), str(sweep / "ptq"), "--margin", "200", "--all"])
     everything = capsys.readouterr().out
@@ -235,7 +251,7 @@ def test_any_two_cells_can_be_compared(sweep, capsys, tmp_path):
     assert religion.endswith(": no change larger than 200 points")
 
 
-@pytest.mark.parametrize("state", ["absent", "failed", "other"])
+@pytest.mark.parametrize("state", ["absent", "failed", "other", "file"])
 def test_cells_that_cannot_be_compared_are_refused(sweep, capsys, state):
     other = sweep / state
     if state == "failed":
@@ -247,6 +263,11 @@ def test_cells_that_cannot_be_compared_are_refused(sweep, capsys, state):
         (other / "items.parquet").unlink()
         elsewhere = cell_table(generator(1)).assign(benchmark="elsewhere")
         CellRecords(other).write_items(elsewhere)
+    elif state == "file":
+        shutil.copytree(sweep / "ptq", other)
+        config = (other / "config.yaml").read_text()
+        assert "crows_pairs/crows_pairs_anonymized.csv" in config
+        (other / "config.yaml").write_text(config.replace("_anonymized", "_translated"))
     with pytest.raises(SystemExit) as ended:
         compare.main([str(sweep / "none"), str(other)])
     assert ended.value.code == 2
@@ -256,6 +277,8 @@ def test_cells_that_cannot_be_compared_are_refused(sweep, capsys, state):
         "absent": "is no folder of a cell",
         "failed": "is failed",
         "other": "nothing to compare",
+        "file": "were asked different items, whose ids may be the same all the same: their "
+        "benchmark.crows_pairs.file differ",
     }
     assert told[state] in message
 

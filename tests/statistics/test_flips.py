@@ -16,6 +16,7 @@ from src.data.locate import DataFiles
 from src.errors import InputError
 from src.report.cells import collect
 from src.report.flips import read_flips, write_flips
+from src.statistics import flips
 from src.statistics.flip_tests import flip_tests, flipped
 from src.statistics.flips import main
 from src.statistics.sides import matched
@@ -168,6 +169,16 @@ def test_the_command_shows_and_writes_the_flips_of_two_cells_or_a_sweep(sweep, e
     assert "text" not in rows
     assert set(rows["direction"]) == {"to_stereo", "to_anti"}
     assert main_lines(run(sweep).stdout) == main_lines(done.stdout)
+
+
+def test_the_settings_are_the_cells_own(sweep, monkeypatch):
+    config, asked = sweep / "ptq" / "config.yaml", []
+    own = "statistics: {resamples: 123, seed: 7, alpha: 0.2}"
+    config.write_text(f"{config.read_text()}\n{own}\n")
+    monkeypatch.setattr(flips, "flip_tests", lambda _, *how: asked.append(how) or [])
+    monkeypatch.setattr(flips, "lines", lambda _, alpha: asked.append(alpha) or [])
+    flips.main([str(sweep / "none"), str(sweep / "ptq")])
+    assert asked == [(123, 7), 0.2]
 
 
 def main_lines(printed):

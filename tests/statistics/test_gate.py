@@ -22,12 +22,12 @@ BENCHMARK = {"crows_pairs": BENCHMARKS["crows_pairs"]}
 FAST = StatisticsConfig(resamples=200, margin=3)
 
 
-def cell(directory, hits, **more):
+def cell(directory, hits, share=1.0, **more):
     """Write a cell of two categories, the first so many pairs of each being hits."""
     items = [
         SentencePair(f"{category}{i}", category, f"{category}{i}", "m", "l", "stereo")
         for category, n in SIZES.items()
-        for i in range(n)
+        for i in range(int(share * n))
     ]
     scores = [
         {"more": float(int(item.id.removeprefix(item.category)) < hits[item.category]), "less": 0.5}
@@ -45,6 +45,7 @@ def cells(tmp_path_factory):
     cell(root / "same", {"gender": 161, "race": 299}, **statistics)
     cell(root / "moved", {"gender": 161, "race": 240}, **statistics)
     cell(root / "unclear", {"gender": 170, "race": 299}, **statistics)
+    cell(root / "few", {"gender": 160, "race": 300}, share=0.5, **statistics)
     cell(root / "data", {"gender": 160, "race": 300}, data="other", **statistics)
     return root
 
@@ -136,6 +137,18 @@ def test_everything_else(cells, capsys, name, arguments, message):
     assert code == (2 if name == "unclear" else 3)
     printed = capsys.readouterr()
     assert message in printed.out + printed.err
+
+
+def test_a_cell_of_fewer_items_is_no_secret(cells, capsys):
+    assert command.main([str(cells / "base"), str(cells / "few"), "--margin", "90"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        "compared on the 400 items that both cells scored, of 800 in the first and 400 in the"
+        in (printed)
+    )
+    assert "bias/crows_pairs/race (n=250): " in printed
+    command.main([str(cells / "base"), str(cells / "same")])
+    assert "compared on" not in capsys.readouterr().out
 
 
 def test_a_fault_of_the_program_is_no_verdict(cells, capsys, monkeypatch):

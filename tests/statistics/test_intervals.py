@@ -220,8 +220,8 @@ def test_seeds_and_levels_are_settings():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("level", 1.0), ("alpha", 0.0), ("alpha", 0.5), ("power", 1.5), ("margin", 0.0), ("margin_sd", -1.0),
-     ("resamples", 99), ("seed", -1)],
+    [("level", 1.0), ("alpha", 0.0), ("alpha", 0.5), ("power", 1.5), ("margin", 0.0),
+     ("margin_sd", -1.0), ("resamples", 99), ("seed", -1)],
 )  # fmt: skip
 def test_impossible_settings_are_refused(key, value):
     with pytest.raises(InputError, match=rf"statistics\.{key}={value}"):
