@@ -19,6 +19,7 @@ from src.data.locate import DataFiles, FileRecord
 from src.device import release_memory, resolve_device, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
 from src.evaluate import Evaluation, budget, evaluate
+from src.models.kept import KEPT, load_kept
 from src.models.load import load_subject, with_weight_files
 from src.models.source import find_source
 from src.models.subject import Source, Subject
@@ -229,7 +230,7 @@ def _measure(
             evaluation = evaluate(
                 subject, prepared.questions, config.scorer.names, config.system, accelerator
             )
-    system = meter.report() | evaluation.work | sizes(subject.source, receipt)
+    system = meter.report() | evaluation.work | sizes(subject.source, receipt) | KEPT.told()
     told = asdict(receipt) | {"drift": drift}
     from_first(
         lambda: _record(config, prepared, subject, told, evaluation, system, records, tracker)
@@ -251,7 +252,7 @@ def _before(
 
 def load(config: Config, accelerator: Accelerator) -> Subject:
     """Load the cell's subject onto this process's device, files of its source filled in."""
-    subject = load_subject(config.model, accelerator.device, config.scorer.start_token)
+    subject = load_kept(config.model, accelerator.device, config.scorer.start_token, load_subject)
     subject.source = with_weight_files(subject.source)
     return subject
 

@@ -8,6 +8,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -36,7 +37,9 @@ def job(composed: DictConfig) -> str:
         return print_forecast(config)
     from src.cell import run_cell
     from src.checkpoints import on_demand
+    from src.models.kept import KEPT
 
+    KEPT.on = config.system.reuse_weights and HydraConfig.get().mode == RunMode.MULTIRUN
     with on_demand(config, sweep.NoteDirectory.directory):
         return run_cell(config, resolved, Path(HydraConfig.get().runtime.output_dir))
 

@@ -149,6 +149,7 @@ def test_every_setting_that_names_no_sweep_changes_no_fingerprint(tmp_path):
         "system.batch_logits": "7777",
         "system.progress": "false",
         "system.keep_checkpoints": "false",
+        "system.reuse_weights": "false",
         "data.cache": str(tmp_path),
         "data.mirror": str(tmp_path),
         "data.timeout": "9",

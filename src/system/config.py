@@ -28,6 +28,13 @@ class SystemConfig:
         ),
     )
     progress: bool = field(default=True, metadata=help_("show progress"))
+    reuse_weights: bool = field(
+        default=True,
+        metadata=help_(
+            "in a sweep, keep a copy of the dense weights in memory for the compressed twins, if "
+            "it takes at most a quarter of what is free"
+        ),
+    )
     keep_checkpoints: bool = field(
         default=True,
         metadata=help_(
