@@ -92,7 +92,8 @@ def load_kept(config: ModelConfig, device: "torch.device", start_token: str, loa
 
 def _can_keep(model: "PreTrainedModel") -> bool:
     """Whether a model is an ordinary dense one, and there is room for a second one."""
-    if quantization_method(model.config) or getattr(model, "hf_device_map", None):
+    devices = set((getattr(model, "hf_device_map", None) or {}).values())
+    if quantization_method(model.config) or len(devices) > 1:
         return False
     return _bytes(model) <= SHARE * psutil.virtual_memory().available
 

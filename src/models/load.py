@@ -144,8 +144,7 @@ def _from_pretrained(
             trust_remote_code=False,
             output_loading_info=True,
             **gguf_file(source.gguf),
-            # Quantized weights are put where they are used by what reads them.
-            **({"device_map": {"": device}} if method else {}),
+            **placement(device, bool(method), source.gguf),
         )
     except Unsupported:
         raise
@@ -158,6 +157,16 @@ def _from_pretrained(
         settle(model)
         return model, report
     return model.to(device), report
+
+
+def placement(device: "torch.device", quantized: bool, gguf: str) -> dict[str, Any]:
+    """Give the argument that makes transformers read weights straight to a device.
+
+    On a GPU there is then no copy of the model in main memory. Quantized weights are put where they
+    are used by what reads them, also on a CPU; GGUF files are turned into numbers there first.
+    """
+    straight = quantized or (device.type != "cpu" and not gguf)
+    return {"device_map": {"": device}} if straight else {}
 
 
 def load_tokenizer(config: ModelConfig, source: Source) -> Any:

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src import cell, schema, sweep
-from src.models import kept
+from src.models import kept, load
 from src.models.config import ModelConfig
 from src.models.kept import KEPT, load_kept
 from src.models.load import load_subject
@@ -94,3 +94,29 @@ def test_what_is_too_large_is_not_kept(checkpoint, monkeypatch):
         load_kept(config, CPU, "auto", load_subject)
         assert not KEPT.reused
         assert KEPT.subject is None
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert", "llama"])
+def test_weights_read_straight_to_a_device_are_the_same(name, checkpoint, monkeypatch):
+    """As on a GPU, with the CPU in its place; and such a model is kept and copied as any other."""
+    config = ModelConfig(name="m", id=str(checkpoint(name)))
+    usual = load_subject(config, CPU, "auto").model
+    asked = []
+    monkeypatch.setattr(
+        load, "placement", lambda *to: asked.append(to) or {"device_map": {"": CPU}}
+    )
+    load_kept(config, CPU, "auto", load_subject)
+    straight = load_kept(config, CPU, "auto", load_subject).model
+    assert KEPT.reused
+    assert asked == [(CPU, False, "")]
+    ids = torch.arange(5, 13)[None]
+    with torch.inference_mode():
+        assert torch.equal(usual(input_ids=ids).logits, straight(input_ids=ids).logits)
+
+
+def test_who_is_read_straight_to_a_device():
+    gpu = torch.device("cuda", 1)
+    assert load.placement(gpu, False, "") == {"device_map": {"": gpu}}
+    assert load.placement(gpu, False, "model.gguf") == {}
+    assert load.placement(CPU, False, "") == {}
+    assert load.placement(CPU, True, "") == {"device_map": {"": CPU}}
