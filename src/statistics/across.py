@@ -46,7 +46,7 @@ class Estimated:
     Attributes:
         value: The estimate.
         interval: Its confidence interval, or why there is none.
-        error: Jackknife standard error.
+        error: Jackknife standard error; NaN where there is no interval for want of clusters.
         freedom: Degrees of freedom of the error.
     """
 
@@ -61,4 +61,7 @@ def estimate(model: Resamplable, settings: StatisticsConfig) -> Estimated:
     value = float(model.evaluate(np.ones((1, len(model.units))))[0])
     (values,) = resample([model], settings.resamples, settings.seed)
     interval = interval_of(value, values, model.strata, settings.level)
-    return Estimated(value, interval, *standard_error(values.left_out, model.strata))
+    error, freedom = standard_error(values.left_out, model.strata)
+    if not np.isfinite(values.left_out).all():
+        error = float("nan")  # of a stratum of one cluster nothing is in it
+    return Estimated(value, interval, error, freedom)

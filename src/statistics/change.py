@@ -134,7 +134,9 @@ def of_model(
         )
         for level in (settings.level, 1 - 2 * settings.alpha)
     ]
-    known = error > 0 and freedom > 0
+    # Without an interval the error is no more than a part of it: a stratum of one cluster, whose
+    # value without it is undefined, adds nothing to the error.
+    known = error > 0 and freedom > 0 and not intervals[0].method.startswith("none")
     return Change(
         difference=difference,
         interval=_clipped(intervals[0], most),

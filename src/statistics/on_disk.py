@@ -52,7 +52,10 @@ def estimands_of(cell: Cell) -> dict[Key, Estimand]:
     path = cell.directory / ITEMS
     if not path.is_file():
         raise InputError(f"{path} is missing, so its numbers cannot be made again.")
-    items = pd.read_parquet(path)
+    try:
+        items = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from error
     return {estimand.key: estimand for estimand in cell_estimands(benchmarks_of(cell), items)}
 
 

@@ -78,7 +78,7 @@ def _undecided(row: Mapping[str, Any], alpha: float) -> str:
         said += "; too little changed for any test"
     elif row.get("mde") is not None:
         said += f"; this design detects {_size(row['mde'], row)}"
-    else:
+    elif low is not None:
         said += "; this design detects no change of any size"
     if row.get("p") is not None and row["p"] < alpha:
         said += f" (p={row['p']:.3f} alone, {row['p_holm']:.2f} among {row['family_size']} tests)"

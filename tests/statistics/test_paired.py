@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
+from src.benchmarks.items import AssociationTest
 from src.statistics.change import Difference
 from src.statistics.config import StatisticsConfig
 from src.statistics.estimand import Estimand, Sums, percentage
@@ -17,7 +18,7 @@ from src.statistics.mcnemar import Flips, cohens_g, exact_p, flips, mid_p, paire
 from src.statistics.paired import compare
 from src.statistics.pairing import common_items, compare_cells
 from src.statistics.swaps import relabel, swap_test
-from tests.statistics.tables import BENCHMARKS, cell_table, generator, table
+from tests.statistics.tables import BENCHMARKS, cell_table, generator, said, scores, table
 
 SETTINGS = StatisticsConfig(resamples=2000)
 
@@ -202,6 +203,21 @@ def test_few_changed_clusters_do_not_make_a_narrow_interval():
     half = stats.t.ppf(0.975, 29) * error
     assert (row.ci_low, row.ci_high) == pytest.approx((4 / 30 - half, 4 / 30 + half))
     assert row.ci_method == "cluster t, 1 clusters changed"
+
+
+def test_a_set_of_one_word_has_no_detectable_change_either():
+    """Its own scatter is unknown, and an error without it would promise too much."""
+    seat, found = BENCHMARKS["seat"], []
+    for words in (["John"], ["John", "Paul", "Mike"]):
+        x, y = said(words), said(["Amy", "Joan", "Lisa"][: len(words)])
+        test = AssociationTest("sent-c", "religion", "sent-c", x, y, ("a",), ("b",))
+        answers = [scores([test], generator(seed)) for seed in (1, 2)]
+        tables = [seat.tabulate([test], one, None) for one in answers]
+        one, two = (table.assign(benchmark="seat", scorer="s") for table in tables)
+        rows = compare_cells(one, two, {"seat": seat}, SETTINGS)
+        row = next(row for row in rows if row.metric == "mean_abs_effect_size" and not row.reason)
+        found.append((row.ci_method.startswith("none"), math.isnan(row.mde), row.p < 1))
+    assert found == [(True, True, True), (False, False, True)]
 
 
 def test_terms_whose_lm_score_changed_have_not_changed_in_ss():

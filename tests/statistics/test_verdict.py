@@ -57,6 +57,11 @@ ANYTHING = "undecided: could be anything from -6.0 to +5.0"
             "undecided: no interval (one cluster only); this design detects 8.0",
         ),
         (
+            OPEN | {"ci_low": None, "ci_high": None, "ci_method": "none: x", "mde": None},
+            "undecided",
+            "undecided: no interval (x)",
+        ),
+        (
             {"unit": "sd", "ideal": 0.0, "margin": 0.1, "p_holm": 0.4, "equivalent": True},
             "same",
             "no change larger than 0.1 sd",
