@@ -171,6 +171,46 @@ def test_effect_sizes_are_covered(words):
     assert 0.93 <= np.mean(covered) <= 0.98
 
 
+def seat_pair(rng, truth, words=8, templates=6):
+    """One test in two cells that differ by chance: words, templates and sentences move alike."""
+    word = np.repeat(np.arange(2 * words), templates)
+    template = np.tile(np.arange(templates), 2 * words)
+    strata = np.repeat([0, 1, 2], [words, words, templates])
+
+    def scattered(size):
+        by_word, by_template = rng.normal(0, size, 2 * words), rng.normal(0, 0.3 * size, templates)
+        return by_word[word] + by_template[template] + rng.normal(0, 0.5 * size, word.size)
+
+    common = scattered(1.0) + np.where(word < words, 1, -1) * truth * 0.58
+    cells = []
+    for _ in range(2):
+        targets = Targets(common + scattered(0.3), word < words, word, 2 * words + template)
+        names = tuple(map(str, range(strata.size)))
+        effects = Effects([targets])
+        cells.append(Crossed(names, strata, strata < 2, effects, lambda d: np.abs(d[:, 0])))
+    return cells
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.8])
+def test_words_of_seat_are_swapped_with_one_finding_in_twenty_without_a_change(truth):
+    rng = np.random.default_rng(10)
+    p = [swap_test(relabel(*seat_pair(rng, truth), 600, seed), None).p for seed in range(2500)]
+    assert 0.04 <= np.mean(np.array(p) < 0.05) <= 0.06
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.8])
+def test_changes_of_absolute_effect_sizes_are_covered(truth):
+    rng, covered = np.random.default_rng(11), []
+    for seed in range(600):
+        model = Difference(*seat_pair(rng, truth))
+        (drawn,) = resample([model], 999, seed)
+        value = float(model.evaluate(np.ones((1, model.strata.size)))[0])
+        low, high, _ = interval_of(value, drawn, model.strata, 0.95)
+        covered.append(low <= 0 <= high)
+    # Wider than need be where there is no effect, as |d| folds its scatter there.
+    assert 0.93 <= np.mean(covered) <= (0.97 if truth else 1.0)
+
+
 @pytest.mark.parametrize("tests", [4, 17])
 @pytest.mark.parametrize("size", [0.0, 0.3, 0.6, 1.2, None])
 def test_means_of_absolute_values_are_covered(tests, size):
