@@ -76,7 +76,7 @@ def cast(subject: "Subject", settings: CastConfig) -> Outcome:
             describe_change(name, "parameter", parameter, parameter.to(dtype), bits)
             for name, parameter in subject.model.named_parameters()
         )
-        subject.model.to(dtype)
+        _cast_all(subject.model, dtype)
         return Outcome(changes, {}, nominal_bits=bits)
     from src.compression.layers.cast_weight import CastLinear
 
@@ -89,6 +89,20 @@ def cast(subject: "Subject", settings: CastConfig) -> Outcome:
     linears, skipped = find_linears(subject, settings.conv1d)
     changes = replace_linears(subject, linears, build, stored_bits)
     return Outcome(changes, skipped, nominal_bits=bits)
+
+
+def _cast_all(model: "nn.Module", dtype: "torch.dtype") -> None:
+    """Give a model the format that a checkpoint loaded in it has.
+
+    What the model computes by itself and saves in no checkpoint stays as it is: rotary positions in
+    16 bits would be other positions.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    saved = model.state_dict().keys()
+    for name, buffer in model.named_buffers(remove_duplicate=False):
+        if name in saved and buffer.is_floating_point():
+            buffer.data = buffer.data.to(dtype)
 
 
 def _dtype(name: str, device: "torch.device") -> "torch.dtype":

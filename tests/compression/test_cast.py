@@ -10,6 +10,7 @@ from src.compression import casting
 from src.compression.casting import CastConfig
 from src.compression.layers.cast_weight import CastLinear
 from src.compression.registry import compress
+from src.compression.storage import tensors
 from src.errors import InputError, Unsupported
 from src.scoring.scorer import load_scorers
 from tests.checkpoints import CAUSAL, MASKED
@@ -43,6 +44,16 @@ def test_fp16_model_halves_everything(load):
     for one, other in zip(whole, half, strict=True):
         assert one == pytest.approx(other, rel=0.05)
         assert one != other
+
+
+@pytest.mark.parametrize("name", ["gpt_neox", "llama", "bert"])
+def test_a_model_in_bf16_is_the_checkpoint_loaded_in_bf16(name, load):
+    subject, loaded = load(name), load(name, dtype="bfloat16")
+    compress(subject, CastConfig(format="bf16", mode="model"))
+    pairs = zip(tensors(subject.model), tensors(loaded.model), strict=True)
+    for (ours, one), (theirs, other) in pairs:
+        assert (ours, one.dtype) == (theirs, other.dtype)
+        assert torch.equal(one, other)
 
 
 def test_a_compression_that_changes_nothing_is_an_error(load):
