@@ -1,5 +1,6 @@
 """`compression=prune`: magnitude pruning; the weights nearest to zero become zero."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from src.compression.registry import Outcome, compression
 from src.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from src.models.subject import Subject
 
 SCOPES = ("layer", "global")
@@ -48,13 +51,14 @@ def prune(subject: "Subject", settings: PruneConfig) -> Outcome:
     from src.compression.pruning.masks import smallest, smallest_of_every
 
     layers, skipped = find_layers(subject, settings)
-    sizes = {name: linear_weight(module).abs() for name, module in layers.items()}
+    sizes = (linear_weight(module).abs() for module in layers.values())  # one in memory at a time
+    gone: Iterator[torch.Tensor]
     if settings.m:
-        gone = [smallest_of_every(size, settings.n, settings.m) for size in sizes.values()]
-    elif settings.scope == "global" and sizes:
-        gone = smallest(list(sizes.values()), settings.sparsity)
+        gone = (smallest_of_every(size, settings.n, settings.m) for size in sizes)
+    elif settings.scope == "global":
+        gone = iter(smallest(list(sizes), settings.sparsity))
     else:
-        gone = [smallest([size], settings.sparsity)[0] for size in sizes.values()]
+        gone = (smallest([size], settings.sparsity)[0] for size in sizes)
     changes = [
         set_weight(name, module, linear_weight(module).masked_fill(mask, 0))
         for (name, module), mask in zip(layers.items(), gone, strict=True)

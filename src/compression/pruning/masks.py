@@ -9,23 +9,44 @@ def smallest(scores: Sequence[torch.Tensor], share: float) -> list[torch.Tensor]
     """Mark the smallest entries of several tensors taken together.
 
     Args:
-        scores: Tensors of any shape on one device; all of them compete.
+        scores: Tensors of any shape, not negative; all of them compete.
         share: Which share is marked: exactly round(share * entries). Of equal entries the first
             ones go (weights of half-precision checkpoints have many equals).
 
     Returns:
         Boolean tensors of the same shapes, true where an entry is marked.
     """
-    flat = torch.cat([score.float().flatten() for score in scores])
-    wanted = round(share * flat.numel())
+    wanted = round(share * sum(score.numel() for score in scores))
     if wanted == 0:
         return [torch.zeros_like(score, dtype=torch.bool) for score in scores]
-    threshold = flat.kthvalue(wanted).values
-    below = flat < threshold
-    equal = flat == threshold
-    marked = below | (equal & (equal.cumsum(0) <= wanted - below.sum()))
-    parts = marked.split([score.numel() for score in scores])
-    return [part.view(score.shape) for part, score in zip(parts, scores, strict=True)]
+    threshold = _at(scores, wanted)
+    marked = [(score.float() < threshold).contiguous() for score in scores]
+    left = wanted - sum(int(mask.sum()) for mask in marked)
+    for mask, score in zip(marked, scores, strict=True):
+        equal = (score.float() == threshold).flatten().nonzero().flatten()[:left]
+        mask.view(-1)[equal] = True
+        left -= len(equal)
+    return marked
+
+
+def _at(scores: Sequence[torch.Tensor], place: int) -> float:
+    """Give the entry that has so many, itself included, that are no larger.
+
+    By halving the range, so that nothing the size of all scores together is needed beside them: as
+    integers, the bits of fp32 numbers that are not negative have the numbers' order.
+    """
+    low, high = 0, int(_bits(torch.tensor(torch.inf)))
+    while low < high:
+        middle = (low + high) // 2
+        if sum(int((_bits(score) <= middle).sum()) for score in scores) < place:
+            low = middle + 1
+        else:
+            high = middle
+    return float(torch.tensor(low, dtype=torch.int32).view(torch.float32))
+
+
+def _bits(scores: torch.Tensor) -> torch.Tensor:
+    return scores.float().contiguous().view(torch.int32)
 
 
 def smallest_in_rows(scores: torch.Tensor, share: float) -> torch.Tensor:
