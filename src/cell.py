@@ -14,7 +14,7 @@ from src.compression.calibration import Calibration, find_calibration
 from src.compression.library import library_versions
 from src.compression.receipt import Receipt
 from src.compression.registry import compress
-from src.compression.stack import kinds_of, plain_settings, steps_of
+from src.compression.stack import counted_settings, kinds_of, methods_of, steps_of
 from src.data.locate import DataFiles, FileRecord
 from src.device import release_memory, resolve_device, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
@@ -170,7 +170,7 @@ def prepare(config: Config) -> Prepared:
             "objective": config.model.objective,
             "dtype": config.model.dtype,
         },
-        "compression": plain_settings(config.compression),
+        "compression": counted_settings(config.compression),
         "other_checkpoints": _other_checkpoints(config),
         "drift": None if dense else asdict(config.drift),
         "benchmark": {name: asdict(settings) for name, settings in config.benchmark.items()},
@@ -202,10 +202,12 @@ def _other_checkpoints(config: Config) -> dict[str, str]:
     """Name the checkpoints that steps of the compression put in the model's place."""
     found = {}
     for name, step in steps_of(config.compression).items():
-        if hasattr(step, "checkpoint"):
-            # Where there is none the step itself says so, once the cell's records have begun.
-            with contextlib.suppress(Unsupported):
-                found[name] = _exactly(find_source(step.checkpoint(config.model))[0])
+        for method in methods_of(step):
+            if hasattr(method, "checkpoint"):
+                place = name if method is step else f"{name}.{method.kind}"
+                # Where there is none the step itself says so, once the cell's records have begun.
+                with contextlib.suppress(Unsupported):
+                    found[place] = _exactly(find_source(method.checkpoint(config.model))[0])
     return found
 
 

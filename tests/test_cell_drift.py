@@ -92,3 +92,33 @@ def test_a_students_checkpoint_is_part_of_the_fingerprint(checkpoint, measured, 
     assert receipt["drift"]["mean_kl"] > 0
     receipt, _ = measured("bert", *table(checkpoint("roberta")))
     assert receipt["drift"]["reason"] == "the compressed model has another vocabulary"
+
+
+def test_of_the_table_of_students_only_the_one_that_is_used_counts(checkpoint):
+    def parts(*students):
+        pairs = ", ".join(f"{checkpoint(a)}: {{id: {checkpoint(b)}}}" for a, b in students)
+        table = f"+compression.students={{{pairs}}}"
+        return cell.prepare(typed(settings(checkpoint("bert"), "compression=distilled", table)))
+
+    one, more, other = (
+        fingerprint(parts(*students).parts)
+        for students in (
+            [("bert", "distilbert")],
+            [("bert", "distilbert"), ("gpt2", "gpt_neox")],
+            [("bert", "roberta")],
+        )
+    )
+    assert one == more != other
+
+
+def test_a_checkpoint_that_noise_is_matched_to_is_part_of_the_fingerprint(checkpoint):
+    parts = cell.prepare(
+        typed(
+            settings(
+                checkpoint("bert"),
+                *("compression=noise", "compression@compression.like=pretrained"),
+                f"compression.like.id={checkpoint('roberta')}",
+            )
+        )
+    ).parts
+    assert len(parts["other_checkpoints"]["noise.pretrained"]) == 64

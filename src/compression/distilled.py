@@ -4,7 +4,7 @@ Which student belongs to which model is a table in `conf/compression/distilled.y
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.choices import help_
 from src.compression.registry import Outcome, compression
@@ -26,6 +26,8 @@ class Student:
 @dataclass
 class DistilledConfig:
     """Which student stands in for which model."""
+
+    uncounted: ClassVar[tuple[str, ...]] = ("students",)
 
     kind: str = "distilled"
     name: str = "distilled"

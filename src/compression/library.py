@@ -1,5 +1,6 @@
 """Methods of third-party libraries: the library is loaded when such a method is chosen."""
 
+import contextlib
 import importlib
 import warnings
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.compression.linears import Build, find_linears, replace_linears, stored_bits
 from src.compression.registry import Outcome
-from src.compression.stack import libraries_of
+from src.compression.stack import libraries_of, methods_of
 from src.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def library_versions(settings: Any) -> dict[str, str]:
 
     Args:
         settings: A method's settings, or a stack. A settings class names its libraries in
-            `libraries`; each has an extra of this project of the same name.
+            `libraries`; each has an extra of this project of the same name. In `may_use` it names
+            those of which only the checkpoint tells whether they are needed.
 
     Raises:
         InputError: One is not installed; says how to install it.
@@ -40,6 +42,9 @@ def library_versions(settings: Any) -> dict[str, str]:
                 f"pip install 'compression-bias[{name}]', or in a clone "
                 f".venv/bin/pip install -c requirements.lock -e '.[{name}]'."
             ) from None
+    for name in {name for one in methods_of(settings) for name in getattr(one, "may_use", ())}:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found
 
 

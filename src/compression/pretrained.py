@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from src.choices import help_
 from src.compression.library import library
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 @dataclass
 class QuantizedConfig:
     """Where the quantized checkpoint is."""
+
+    may_use: ClassVar[tuple[str, ...]] = (
+        *("bitsandbytes", "torchao", "hqq", "gguf", "compressed-tensors", "optimum-quanto"),
+    )
 
     kind: str = "pretrained"
     name: str = "pretrained"

@@ -48,7 +48,7 @@ def steps_of(settings: Any) -> dict[str, Any]:
 
 def kinds_of(settings: Any) -> set[str]:
     """Name all methods that a compression uses, those within a method's settings included."""
-    return {method.kind for method in _methods(settings)}
+    return {method.kind for method in methods_of(settings)}
 
 
 def spans_sequences(settings: Any) -> bool:
@@ -61,7 +61,7 @@ def libraries_of(settings: Any) -> list[str]:
 
     They are what the settings classes of its methods say in `libraries`.
     """
-    used = (getattr(one, "libraries", ()) for one in _methods(settings))
+    used = (getattr(one, "libraries", ()) for one in methods_of(settings))
     return sorted({name for names in used for name in names})
 
 
@@ -78,15 +78,29 @@ def plain_settings(settings: Any) -> dict[str, Any]:
     }
 
 
-def _methods(settings: Any) -> Iterator[Any]:
+def counted_settings(settings: Any) -> dict[str, Any]:
+    """Give what of `plain_settings` decides a cell's numbers.
+
+    A settings class lists in `uncounted` what does not, because it is counted elsewhere as what it
+    comes to: of a table of checkpoints only the one that is used matters.
+    """
+    found = plain_settings(settings)
+    for name, step in steps_of(settings).items():
+        part = found[name] if isinstance(settings, StackConfig) else found
+        for key in getattr(step, "uncounted", ()):
+            del part[key]
+    return found
+
+
+def methods_of(settings: Any) -> Iterator[Any]:
     """Give the settings of a compression's methods, those within a method's settings included."""
     if isinstance(settings, Mapping):
         for value in settings.values():
-            yield from _methods(value)
+            yield from methods_of(value)
     elif is_dataclass(settings):
         if isinstance(getattr(settings, "kind", None), str) and not isinstance(
             settings, StackConfig
         ):
             yield settings
         for field in fields(settings):
-            yield from _methods(getattr(settings, field.name))
+            yield from methods_of(getattr(settings, field.name))

@@ -13,6 +13,7 @@ from src.compression.casting import CastConfig
 from src.compression.half_quadratic import HqqConfig
 from src.compression.library import library_versions
 from src.compression.linears import dense_weight
+from src.compression.pretrained import QuantizedConfig
 from src.compression.registry import compress
 from src.compression.stack import StackConfig
 from src.compression.storage import disk_bytes, memory_bytes, tensors
@@ -208,6 +209,10 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(extras, "version", missing)
     with pytest.raises(InputError, match=r"pip install 'compression-bias\[torchao\]'"):
         library_versions(TorchaoConfig())
+    assert library_versions(QuantizedConfig()) == {}
+    monkeypatch.setattr(extras, "version", "{} 1.0".format)
+    # Which of them reads a quantized checkpoint is not known before it is loaded.
+    assert library_versions(QuantizedConfig())["gguf"] == "gguf 1.0"
 
 
 @pytest.mark.parametrize(
