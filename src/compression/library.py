@@ -86,7 +86,7 @@ def replace_by_library(
     Returns:
         What was changed, bits as the layers really store them.
     """
-    linears, skipped = find_linears(subject, conv1d=True, head=modules != "blocks")
+    linears, skipped = find_linears(subject, conv1d=True, outside=modules != "blocks")
     for name, module in list(linears.items()):
         shape = module.get_parameter("weight").shape
         # Conv1D's weight is transposed.

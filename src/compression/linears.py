@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.compression.receipt import Change, describe_change
 from src.compression.storage import weight_bytes
+from src.models.blocks import block_names
 
 if TYPE_CHECKING:
     import torch
@@ -17,19 +18,21 @@ Build = Callable[["torch.Tensor", "torch.Tensor | None"], "tuple[nn.Module, torc
 
 
 def find_linears(
-    subject: "Subject", conv1d: bool, head: bool = True
+    subject: "Subject", conv1d: bool, outside: bool = True
 ) -> tuple[dict[str, "nn.Module"], dict[str, str]]:
     """List the linear layers a model really computes with.
 
     Args:
         subject: The loaded subject.
         conv1d: Also take GPT-2's Conv1D, a linear layer with a transposed weight.
-        head: Also take the language-model head.
+        outside: Also take those outside the repeated blocks: the language-model head, what lies
+            before it (BERT's transform), poolers. A model without blocks is all block but its head.
 
     Returns:
         Dotted name -> module, and those left alone -> why. A layer whose weight is read without
         calling it (MobileBERT's decoder) cannot be replaced, and is left alone; so is one that an
-        earlier step of a stack has compressed into something else.
+        earlier step of a stack has compressed into something else, and one with arithmetic of its
+        own.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -41,12 +44,20 @@ def find_linears(
         if type(module) is Conv1D and not conv1d:
             skipped[name] = "Conv1D is no nn.Linear; set compression.conv1d=true to include it"
         elif hasattr(module, "dense_weight") or not _is_plain(module):
-            skipped[name] = f"it is compressed already ({type(module).__name__})"
+            # One that consists of ordinary layers (of low rank) is compressed by way of those.
+            if not any(type(part) is nn.Linear for part in module.children()):
+                skipped[name] = f"it is compressed already ({type(module).__name__})"
         elif type(module) in (nn.Linear, Conv1D):
-            if module is output and not head:
+            if module is output and not outside:
                 skipped[name] = "it is the language-model head, which the settings leave alone"
             else:
                 found[name] = module
+        elif isinstance(module, nn.Linear):
+            skipped[name] = f"a {type(module).__name__} has arithmetic of its own"
+    inside = block_names(subject.model, found)
+    for name in [name for name in found if inside and not outside and name not in inside]:
+        skipped[name] = "it is outside the blocks, which the settings leave alone"
+        del found[name]
     called = called_modules(subject, found)
     for name in [name for name in found if name not in called]:
         skipped[name] = "its weight is used without calling the layer"
@@ -221,7 +232,8 @@ def called_modules(subject: "Subject", modules: dict[str, "nn.Module"]) -> set[s
     handles = [module.register_forward_pre_hook(note(name)) for name, module in modules.items()]
     try:
         with torch.inference_mode():
-            subject.model(input_ids=torch.ones((1, 2), dtype=torch.long, device=subject.device))
+            # Of eight tokens: a model that pools (Funnel) takes no short input.
+            subject.model(input_ids=torch.ones((1, 8), dtype=torch.long, device=subject.device))
     finally:
         for handle in handles:
             handle.remove()

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from src.compression.linears import find_linears
-from src.models.blocks import block_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,9 +26,4 @@ def linears_of(subject: "Subject", modules: str) -> tuple[dict[str, "nn.Module"]
     Returns:
         Dotted name -> layer, and those left alone -> why.
     """
-    linears, skipped = find_linears(subject, conv1d=True, head=modules == "linears")
-    blocks = block_names(subject.model, linears)
-    for name in [name for name in linears if modules == "blocks" and name not in blocks]:
-        skipped[name] = "it is outside the blocks; compression.modules=linears includes it"
-        del linears[name]
-    return linears, skipped
+    return find_linears(subject, conv1d=True, outside=modules == "linears")

@@ -62,7 +62,8 @@ class UniformConfig:
     modules: str = field(
         default="with_head",
         metadata=help_(
-            "linear layers of the blocks, with the language-model head, with embeddings as well",
+            "linear layers of the blocks, with those outside them (the language-model head), with "
+            "embeddings as well",
             MODULES,
         ),
     )

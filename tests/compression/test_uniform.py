@@ -13,8 +13,10 @@ from src.compression.layers.layout import BatchLayout
 from src.compression.layers.packing import pack, unpack
 from src.compression.layers.uniform import UniformEmbedding, UniformLinear
 from src.compression.linears import dense_weight
+from src.compression.low_rank import LowRankConfig
 from src.compression.ptq import PtqConfig
 from src.compression.registry import compress
+from src.compression.stack import StackConfig
 from src.compression.storage import memory_bytes, tensors
 from src.compression.uniform import WEIGHT_BITS, UniformConfig
 from src.errors import InputError
@@ -264,6 +266,12 @@ def test_conv1d_and_other_scopes(load):
     receipt = compress(load("gpt2"), UniformConfig(modules="blocks"))
     assert len(receipt.changes) == 8
     assert list(receipt.skipped) == ["lm_head"]
+    receipt = compress(load("bert"), UniformConfig(modules="blocks"))
+    assert all(".encoder.layer." in change.module for change in receipt.changes)
+    outside = ["cls.predictions.decoder", "cls.predictions.transform.dense"]
+    assert sorted(receipt.skipped) == outside
+    receipt = compress(load("bert"), UniformConfig(modules="with_head"))
+    assert set(outside) < {change.module for change in receipt.changes}
     receipt = compress(load("opt"), UniformConfig(modules="with_embeddings"))
     assert "arithmetic of its own" in receipt.skipped["model.decoder.embed_positions"]
     receipt = compress(load("gpt2"), UniformConfig(modules="with_embeddings"))
@@ -283,6 +291,32 @@ def test_scores_do_not_depend_on_the_batch(name, load):
             if isinstance(one, dict):
                 for key, value in one.items():
                     np.testing.assert_allclose(other[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_that_takes_no_short_input(load):
+    assert compress(load("funnel"), UniformConfig()).elements_changed
+
+
+def test_a_layer_with_arithmetic_of_its_own_is_named(load):
+    class OwnLinear(nn.Linear):
+        pass
+
+    subject = load("llama")
+    subject.model.model.layers[0].mlp.up_proj.__class__ = OwnLinear
+    receipt = compress(subject, UniformConfig())
+    assert list(receipt.skipped) == ["model.layers.0.mlp.up_proj"]
+    assert "a OwnLinear has arithmetic" in receipt.skipped["model.layers.0.mlp.up_proj"]
+
+
+def test_factors_of_low_rank_are_rounded_and_not_said_to_be_left_alone(load):
+    steps = {"low_rank": LowRankConfig(), "uniform": UniformConfig(weight_bits=4, modules="blocks")}
+    receipt = compress(load("gpt2"), StackConfig(steps))
+    assert list(receipt.skipped) == ["lm_head"]
+    assert receipt.stored_bits < 4
+    assert {change.module for change in receipt.steps[1].changes} >= {
+        "transformer.h.0.attn.c_attn.0",
+        "transformer.h.0.attn.c_attn.1",
+    }
 
 
 def test_impossible_combinations_are_refused():
