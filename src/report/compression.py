@@ -99,7 +99,8 @@ def _notes(cells: Sequence[Cell]) -> Iterator[str]:
     )
     reasons: dict[str, list[str]] = {}
     for cell in cells:
-        reason = _part(cell.receipt, "drift").get("reason")
+        drift = _part(cell.receipt, "drift")
+        reason = drift.get("reason") if drift.get("mean_kl") is None else None
         if reason and cell.receipt.get("method") != "none":
             reasons.setdefault(str(reason), []).append(str(cell.receipt["method"]))
     for reason, methods in reasons.items():

@@ -39,7 +39,7 @@ def printed(folder, **options):
 @pytest.fixture
 def sweep(tmp_path):
     cell(tmp_path / "a", "none", disk_bytes=4000, stored_bits=None, drift={"mean_kl": None})
-    drift = {"mean_kl": 0.0123, "top1_agreement": 0.915, "reason": ""}
+    drift = {"mean_kl": 0.0123, "top1_agreement": 0.915, "reason": "other blocks"}
     cell(
         tmp_path / "b", "four",
         disk_bytes=600, stored_bits=4.25, sparsity=0.5, relative_error=0.123, drift=drift,
@@ -56,6 +56,7 @@ def test_a_row_has_bits_bytes_bias_drift_and_seconds(sweep):
     ]
     assert dense.split() == ["m", "none", "32.00", "0.004", "51.25", "87.50", "3.0"]
     assert "stereoset" in text
+    assert "other blocks" not in text  # there is a drift; only the errors of blocks are missing
 
 
 def test_it_is_not_printed_for_one_compression_where_two_are_wanted(sweep):
