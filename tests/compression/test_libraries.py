@@ -166,10 +166,12 @@ def test_receipt_and_batches_for_every_architecture(name, method, load):
         stored = dict(tensors(subject.model.get_submodule(change.module)))
         size = sum(one.nbytes for key, one in stored.items() if not key.endswith("bias"))
         assert change.bits == pytest.approx(8 * size / change.elements)
+    # What differs in the last bit of fp32 can be rounded to another of 256 numbers of a token.
+    close = 1e-2 if "dynamic" in method else 1e-5
     one_by_one, together = (scored(subject, PAIRS, "bias_bench", budget) for budget in (1, 10_000))
     for alone, company in zip(one_by_one, together, strict=True):
         if not isinstance(alone, Skipped):
-            assert alone == pytest.approx(company, rel=1e-5)
+            assert alone == pytest.approx(company, rel=close)
 
 
 def test_gpt2_blocks_are_converted_and_heads_left_alone_unless_asked_for(load):
