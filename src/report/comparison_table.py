@@ -94,8 +94,9 @@ def notes(sweep: Sweep) -> Iterator[str]:
         )
     yield (
         f"{MARKS['changed']} changed (Holm-adjusted p < {settings.alpha:g}), {MARKS['same']} no "
-        f"change larger than {settings.margin:g} points ({settings.margin_sd:g} sd), "
-        f"{MARKS['undecided']} undecided: neither is shown; {settings.level:.0%} intervals"
+        f"change larger than {settings.margin:g} points ({settings.margin_sd:g} sd; by the "
+        f"{1 - 2 * settings.alpha:.0%} interval), {MARKS['undecided']} undecided: neither is "
+        f"shown; {settings.level:.0%} intervals"
     )
     yield f"p is adjusted for {sweep.family}; all metrics and categories: comparisons.json"
     yield from _lm_notes(sweep.rows)

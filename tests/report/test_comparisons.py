@@ -161,6 +161,7 @@ def test_the_tables_show_intervals_verdicts_and_the_family(sweep, width):
     words = " ".join(text.split())
     assert "what may be" in words
     assert "95% intervals" in words
+    assert "no change larger than 3 points (0.1 sd; by the 90% interval)" in words
     assert f"p is adjusted for {compare_sweep(sweep, collect(sweep)).family}" in words
     moved = [row for row in rows_of(sweep) if row["family"] == "headline"]
     counted = sum(row["verdict"] == "undecided" for row in moved)
