@@ -80,9 +80,15 @@ class Originals:
         """Compare what has become of each changed module with what it was.
 
         Returns:
-            One change a module under its original name; a removed one is all zeros in no bits.
+            One change a module under its original name; a removed one is all zeros in no bits. Two
+            that share a weight to the end, as embeddings and a tied head, are one change.
         """
-        return tuple(_compared(one) for one in self._originals if one.changed or not one.module)
+        changed = [one for one in self._originals if one.changed or not one.module]
+        different: dict[tuple[int, int], _Original] = {}
+        for one in changed:
+            now = getattr(one.module, "weight", None)
+            different.setdefault((id(one.weight), id(now)), one)
+        return tuple(_compared(one) for one in different.values())
 
 
 def _compared(one: _Original) -> Change:

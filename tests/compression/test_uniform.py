@@ -14,6 +14,7 @@ from src.compression.layers.packing import pack, unpack
 from src.compression.layers.uniform import UniformEmbedding, UniformLinear
 from src.compression.linears import dense_weight
 from src.compression.low_rank import LowRankConfig
+from src.compression.prune import PruneConfig
 from src.compression.ptq import PtqConfig
 from src.compression.registry import compress
 from src.compression.stack import StackConfig
@@ -317,6 +318,18 @@ def test_factors_of_low_rank_are_rounded_and_not_said_to_be_left_alone(load):
         "transformer.h.0.attn.c_attn.0",
         "transformer.h.0.attn.c_attn.1",
     }
+
+
+def test_a_weight_that_stays_tied_through_a_stack_counts_once(load):
+    steps = {
+        "prune": PruneConfig(modules="linears"),
+        "uniform": UniformConfig(modules="with_embeddings"),
+    }
+    whole = compress(load("gpt2"), steps["uniform"])
+    receipt = compress(load("gpt2"), StackConfig(steps))
+    assert receipt.elements_changed == whole.elements_changed
+    assert [change.module for change in receipt.changes].count("transformer.wte") == 1
+    assert receipt.stored_bits == pytest.approx(whole.stored_bits)
 
 
 def test_impossible_combinations_are_refused():
