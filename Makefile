@@ -1,6 +1,6 @@
 # Everything runs in .venv; `make setup` makes it. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format data bench clean
+.PHONY: help setup gptq-env demo test test-slow lint format data bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,6 +20,16 @@ help:  ## List the targets
 	@touch $@
 
 setup: .venv/.installed  ## Make .venv and install the project in it (Python 3.11+ and pip are enough)
+
+# Its versions of torch and others are not ours. It is pinned, as its numbers differ by version.
+GPTQMODEL ?= gptqmodel==7.7.0
+.venv-gptq/.installed:
+	$(PYTHON) -m venv .venv-gptq
+	.venv-gptq/bin/python -m pip install -q --disable-pip-version-check torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	.venv-gptq/bin/python -m pip install -q --disable-pip-version-check '$(GPTQMODEL)'
+	@touch $@
+
+gptq-env: .venv-gptq/.installed  ## Make .venv-gptq with gptqmodel in it, for compression=gptq and awq
 
 demo: setup  ## The sample items on a model that ships with the project, dense and int8
 	$(BIN)/python -m src.main -m model=tiny compression=none,ptq benchmark=sample $(ARGS)

@@ -3,6 +3,7 @@
 NEUTRAL = (
     *("system", "data", "debug.dry", "debug.plan"),
     *("resume", "sweep", "tracker", "hydra", "statistics"),
+    *("compression.python", "compression.timeout"),
 )
 """Settings that change no number, with all that is below them."""
 TELLING = ("system.device", "data.root")

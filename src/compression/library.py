@@ -27,7 +27,8 @@ def library_versions(settings: Any) -> dict[str, str]:
     Args:
         settings: A method's settings, or a stack. A settings class names its libraries in
             `libraries`; each has an extra of this project of the same name. In `may_use` it names
-            those of which only the checkpoint tells whether they are needed.
+            those of which only the checkpoint tells whether they are needed. What one needs in
+            another environment it tells by a method `versions()`.
 
     Raises:
         InputError: One is not installed; says how to install it.
@@ -45,6 +46,9 @@ def library_versions(settings: Any) -> dict[str, str]:
     for name in {name for one in methods_of(settings) for name in getattr(one, "may_use", ())}:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
+    for method in methods_of(settings):
+        if hasattr(method, "versions"):
+            found |= method.versions()
     return found
 
 

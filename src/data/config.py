@@ -1,11 +1,11 @@
 """Settings of the `data` group."""
 
 import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from src.cache import cache_folder
 from src.choices import at_least, help_, one_of
 from src.errors import InputError
 
@@ -65,15 +65,9 @@ class DataConfig:
         try:
             if self.cache is not None:
                 return Path(self.cache).expanduser()
-            # The XDG specification says that a relative path in the variable is to be ignored.
-            base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-            if not base.is_absolute():
-                base = Path.home() / ".cache"
-        except RuntimeError as error:
-            raise InputError(
-                f"There is no home folder ({error}); set data.cache=FOLDER."
-            ) from error
-        return base / "compression-bias" / "data"
+            return cache_folder() / "data"
+        except (InputError, RuntimeError) as error:
+            raise InputError(f"{error} Or set data.cache=FOLDER.") from error
 
 
 def _check_address(mirror: str) -> None:

@@ -57,13 +57,15 @@ def load_packed(
     bits, layout = _layout(architecture)
     weights = {key: value for file in files for key, value in load_state_dict(file).items()}
     layers = _take_layers(weights, bits, layout)
-    # As a dense checkpoint first, so that whatever is missing or left over is found as always.
-    for name, layer in layers.items():
-        weights[f"{name}.weight"] = layer.dense_weight()
-        if layer.bias is not None:
-            weights[f"{name}.bias"] = layer.bias
     dense = copy.deepcopy(architecture)
     del dense.quantization_config
+    transposed = _transposed(model_class, dense)
+    # As a dense checkpoint first, so that whatever is missing or left over is found as always.
+    for name, layer in layers.items():
+        weight = layer.dense_weight()
+        weights[f"{name}.weight"] = weight.t().contiguous() if name in transposed else weight
+        if layer.bias is not None:
+            weights[f"{name}.bias"] = layer.bias
     model, report = model_class.from_pretrained(
         None, config=dense, state_dict=weights, dtype=dtype, output_loading_info=True
     )
@@ -109,6 +111,16 @@ def _layout(architecture: "PretrainedConfig") -> tuple[int, str]:
             f"not read here; {' and '.join(LAYOUTS[method])} of {BITS[method]} bits in int32 are"
         )
     return bits, layout
+
+
+def _transposed(model_class: Any, architecture: "PretrainedConfig") -> set[str]:
+    """Name the layers (GPT-2's Conv1D) whose weight is (in, out) in a dense checkpoint."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    with torch.device("meta"):
+        shell = model_class(architecture)
+    return {name for name, module in shell.named_modules() if isinstance(module, Conv1D)}
 
 
 def _take_layers(

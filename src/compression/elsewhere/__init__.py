@@ -1,0 +1,1 @@
+"""Quantizing in another interpreter, for a library whose environment clashes with this one."""
