@@ -50,11 +50,12 @@ def export(config: "Config", out: Path) -> list[str]:
         InputError: `out` holds something or cannot be written.
         Unsupported: The model cannot be compressed this way, or not be written as ordinary weights.
     """
-    from src.cell import find_calibrations, load
+    from src.cell import load
     from src.compression.plain_layers import make_plain
     from src.compression.registry import compress
     from src.data.locate import DataFiles
     from src.device import start_accelerator
+    from src.prepare import find_calibrations
     from src.tracking.plain import plain
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -11,9 +11,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src import cell, schema, sweep
+from src import prepare as prepared
 from src.cell import run_cell
 from src.data.locate import DataFiles
 from src.errors import CellFailed, InputError
+from src.prepare import prepare
 from src.questions import limited
 from src.report.agreement import agreement_lines, write_agreement
 from src.report.cells import Headline, collect
@@ -80,7 +82,7 @@ def test_results_outlive_a_run_whose_data_are_out_of_reach(config, tmp_path, mon
     assert run(config(), tmp_path) == "done"
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with monkeypatch.context() as broken:
-        broken.setattr(cell, "find_source", lambda _: (_ for _ in ()).throw(InputError("gone")))
+        broken.setattr(prepared, "find_source", lambda _: (_ for _ in ()).throw(InputError("gone")))
         with pytest.raises(CellFailed, match="gone"):
             run(config(), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -124,9 +126,7 @@ def test_a_device_that_is_not_there_fails_its_cell_only(config, tmp_path):
     ],
 )
 def test_what_changes_numbers_changes_the_fingerprint(override, config):
-    before, after = (
-        fingerprint(cell.prepare(typed(one)).parts) for one in (config(), config(override))
-    )
+    before, after = (fingerprint(prepare(typed(one)).parts) for one in (config(), config(override)))
     assert before != after
 
 
@@ -134,16 +134,14 @@ def test_what_changes_numbers_changes_the_fingerprint(override, config):
     "override", ["resume=false", "sweep=other", "tracker.kind=none", "system.batch_tokens=7"]
 )
 def test_what_changes_no_number_does_not(override, config):
-    before, after = (
-        fingerprint(cell.prepare(typed(one)).parts) for one in (config(), config(override))
-    )
+    before, after = (fingerprint(prepare(typed(one)).parts) for one in (config(), config(override)))
     assert before == after
 
 
 def test_data_are_part_of_the_fingerprint(config, monkeypatch):
-    before = cell.prepare(typed(config())).parts
+    before = prepare(typed(config())).parts
     monkeypatch.setattr(DataFiles, "checksums", lambda self: {"file": "other"})
-    after = cell.prepare(typed(config())).parts
+    after = prepare(typed(config())).parts
     assert fingerprint(before) != fingerprint(after)
 
 

@@ -8,8 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import cell, schema, sweep
+from src import schema, sweep
 from src.cell import run_cell
+from src.prepare import prepare
 from src.schema import ROOT, typed
 from src.tracking.fingerprint import fingerprint
 from src.tracking.keys import scalars
@@ -71,7 +72,7 @@ def test_the_dense_model_has_none(measured):
 
 def test_only_compressed_cells_depend_on_its_settings(checkpoint):
     def hashed(*overrides):
-        return fingerprint(cell.prepare(typed(settings(checkpoint("bert"), *overrides))).parts)
+        return fingerprint(prepare(typed(settings(checkpoint("bert"), *overrides))).parts)
 
     assert hashed() == hashed("drift.seed=1")
     assert hashed("compression=ptq") != hashed("compression=ptq", "drift.seed=1")
@@ -86,7 +87,7 @@ def test_a_students_checkpoint_is_part_of_the_fingerprint(checkpoint, measured, 
     student = shutil.copytree(checkpoint("distilbert"), tmp_path / "student")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(checkpoint("bert") / name, student / name)
-    parts = cell.prepare(typed(settings(checkpoint("bert"), *table(student)))).parts
+    parts = prepare(typed(settings(checkpoint("bert"), *table(student)))).parts
     assert len(parts["other_checkpoints"]["distilled"]) == 64
     receipt, _ = measured("bert", *table(student))
     assert receipt["drift"]["mean_kl"] > 0
@@ -98,7 +99,7 @@ def test_of_the_table_of_students_only_the_one_that_is_used_counts(checkpoint):
     def parts(*students):
         pairs = ", ".join(f"{checkpoint(a)}: {{id: {checkpoint(b)}}}" for a, b in students)
         table = f"+compression.students={{{pairs}}}"
-        return cell.prepare(typed(settings(checkpoint("bert"), "compression=distilled", table)))
+        return prepare(typed(settings(checkpoint("bert"), "compression=distilled", table)))
 
     one, more, other = (
         fingerprint(parts(*students).parts)
@@ -112,7 +113,7 @@ def test_of_the_table_of_students_only_the_one_that_is_used_counts(checkpoint):
 
 
 def test_a_checkpoint_that_noise_is_matched_to_is_part_of_the_fingerprint(checkpoint):
-    parts = cell.prepare(
+    parts = prepare(
         typed(
             settings(
                 checkpoint("bert"),

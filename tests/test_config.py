@@ -141,7 +141,7 @@ def test_the_axes_of_a_config_are_checked_in_a_multirun_only(monkeypatch):
 
 
 def test_every_setting_that_names_no_sweep_changes_no_fingerprint(tmp_path):
-    from src.cell import prepare
+    from src.prepare import prepare
 
     other = {
         "system.threads": "3",

@@ -16,7 +16,7 @@ METHODS = ("benchmarks", "scoring", "compression")
 NUMBER_MAKING = (
     *METHODS,
     *("models", "data/readers.py", "data/locate.py", "evaluate.py", "cell.py", "device.py"),
-    *("processes.py", "questions.py"),
+    *("prepare.py", "processes.py", "questions.py"),
 )
 """Parts of `src/` whose code decides a cell's numbers."""
 REGISTER = ("benchmark", "scorer", "compression")

@@ -63,7 +63,15 @@ def copied(tmp_path):
 
 
 SHARED = [
-    *("data/readers.py", "data/locate.py", "cell.py", "device.py", "processes.py", "evaluate.py"),
+    *(
+        "data/readers.py",
+        "data/locate.py",
+        "cell.py",
+        "device.py",
+        "processes.py",
+        "prepare.py",
+        "evaluate.py",
+    ),
     *("models/load.py", "scoring/engine.py", "benchmarks/stereoset_rates.py"),
     *("compression/layers/dynamic_int8.py", "compression/registry.py"),
 ]
