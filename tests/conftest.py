@@ -1,5 +1,6 @@
 import functools
 import os
+import sys
 from pathlib import Path
 
 # Set before torch is imported by any test: small models are slower on many threads.
@@ -11,6 +12,14 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 
 from tests import checkpoints
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    """Let no test start from weights that another one's sweep has kept in this process."""
+    yield
+    if kept := sys.modules.get("src.models.kept"):
+        kept.KEPT.clear()
 
 
 @pytest.fixture(scope="session")
