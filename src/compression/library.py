@@ -40,7 +40,6 @@ def library_versions(settings: Any) -> dict[str, str]:
         except PackageNotFoundError:
             raise InputError(
                 f"this compression needs {name}, which is not installed: "
-                f"pip install 'compression-bias[{name}]', or in a clone "
                 f".venv/bin/pip install -c requirements.lock -e '.[{name}]'."
             ) from None
     for name in {name for one in methods_of(settings) for name in getattr(one, "may_use", ())}:
