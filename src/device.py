@@ -1,6 +1,7 @@
 """Choosing the device, and starting Accelerate on it."""
 
 import gc
+import os
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -31,9 +32,15 @@ def start_accelerator(system: SystemConfig) -> Accelerator:
 
     Raises:
         InputError: The device asked for is not there, or several processes that were started on
-            one type of device are asked to go on on another.
+            one type of device are asked to go on on another, or are more than there are GPUs.
     """
     device = resolve_device(system.device)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device == "cuda" and here > torch.cuda.device_count():
+        raise InputError(
+            f"{here} processes were started for {torch.cuda.device_count()} GPU(s), and each needs "
+            "one of its own: start fewer, or use system.device=cpu."
+        )
     if system.threads is not None:
         torch.set_num_threads(system.threads)
     # TF32 would round fp32 products to 10 bits; an environment variable can switch it on.

@@ -150,6 +150,7 @@ def test_two_processes_give_the_same_metrics_as_one(checkpoint, tmp_path):
         *FAST,
         "tracker=none",
         "compression=ptq",
+        "system.device=cpu",
     ]
     code, output = run(*arguments, f"hydra.run.dir={tmp_path / 'one'}")
     assert code == 0, output

@@ -202,7 +202,7 @@ def test_the_stand_in_refuses_what_torch_refuses():
         pytest.skip("this machine has no GPU")
     code = "import torch; torch.cuda.reset_peak_memory_stats(0)"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "did you call init" in child.stderr
+    assert "Invalid device argument" in child.stderr
 
 
 def test_each_cell_on_a_gpu_has_its_own_peak():
@@ -216,7 +216,7 @@ def test_each_cell_on_a_gpu_has_its_own_peak():
             held = torch.ones(megabytes * MB, dtype=torch.uint8, device="cuda")
             del held
         peaks.append(meter.report()["peak_device_allocated_bytes"])
-    assert peaks[0] - peaks[1] == pytest.approx(60 * MB, abs=MB)
+    assert peaks[0] - peaks[1] == pytest.approx(60 * MB, abs=2 * 2**20)  # torch rounds to 2 MiB
 
 
 class Driver:

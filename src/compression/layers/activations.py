@@ -6,6 +6,7 @@ the paper used, written in ordinary tensor operations so that CPU and CUDA share
 
 import torch
 
+from src.compression.layers.division import divide
 from src.compression.layers.fused import multiply_add, slices
 
 PAPER_BITS = 7
@@ -36,7 +37,7 @@ def activation_range(
     largest = 2**bits - 1
     smallest = SMALLEST_SCALE if bits <= 8 else 0.0
     low, high = low.clamp(max=0).double(), high.clamp(min=0).double()
-    scale = (high - low) / largest
+    scale = divide(high - low, largest)
     scale = torch.where(1.0 / scale.float() == torch.inf, 0.1, scale)
     small = scale < smallest
     amplify = torch.where(small, smallest / scale, 1.0)

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from src.compression.layers.division import divide
+
 
 class CastLinear(nn.Module):
     """A linear layer with weights in fp16, bf16 or fp8, and fp32 activations and products.
@@ -30,7 +32,7 @@ class CastLinear(nn.Module):
         values, scale = weight.float(), None
         if limits.bits < 16:
             smallest = torch.finfo(torch.float32).tiny
-            scale = (values.abs().max() / limits.max).clamp(min=smallest)
+            scale = divide(values.abs().max(), limits.max).clamp(min=smallest)
             values = values / scale
         # Clamped first: e5m2 and fp16 would make an infinity of what is too large.
         self.register_buffer("weight", values.clamp(-limits.max, limits.max).to(dtype))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from src.compression.layers.activations import quantize_activations, rescale
+from src.compression.layers.division import divide
 from src.compression.layers.integers import integer_product
 from src.compression.layers.layout import BatchLayout
 
@@ -24,7 +25,7 @@ def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     # The observer includes zero in the range and keeps the scale above the fp32 epsilon.
     largest = weight.float().abs().max()
-    scale = (largest / 127.5).clamp(min=torch.finfo(torch.float32).eps)
+    scale = divide(largest, 127.5).clamp(min=torch.finfo(torch.float32).eps)
     values = torch.round(weight.float() * (1.0 / scale)).clamp(-128, 127).to(torch.int8)
     return values, scale
 

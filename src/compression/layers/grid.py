@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 
+from src.compression.layers.division import divide
 from src.compression.layers.packing import TERNARY, pack, unpack
 
 SMALLEST_TERNARY = 1e-5
@@ -100,10 +101,10 @@ def _scales(weight: torch.Tensor, grid: Grid) -> tuple[torch.Tensor, torch.Tenso
     steps = _largest(grid.bits)
     if grid.symmetric:
         largest = _reduced(weight.abs(), grid, "amax")
-        return (largest / (steps / 2)).clamp(min=smallest), None
+        return divide(largest, steps / 2).clamp(min=smallest), None
     low = _reduced(weight, grid, "amin").clamp(max=0)
     high = _reduced(weight, grid, "amax").clamp(min=0)
-    scale = ((high - low) / steps).clamp(min=smallest)
+    scale = divide(high - low, steps).clamp(min=smallest)
     return scale, torch.round(-low / scale).clamp(0, steps)
 
 
