@@ -37,6 +37,7 @@ class OneAtATime:
     def __init__(self, model: Any, subject: Subject) -> None:
         """Args: the model to run, and the subject it is (or is a compressed twin of)."""
         self.model = model
+        self.device = subject.device
         self.tokenizer = subject.text.tokenizer
         self.traits = subject.text.traits
         self.objective = subject.objective
@@ -56,7 +57,7 @@ class OneAtATime:
 
     def _forward(self, ids: list[int], **options: bool) -> Any:
         self.forwards += 1
-        return self.model(input_ids=torch.tensor([ids]), **options)
+        return self.model(input_ids=torch.tensor([ids], device=self.device), **options)
 
     def _pair_masked(self, pair: SentencePair) -> Scores | None:
         first, second = self.tokenizer.encode(pair.more), self.tokenizer.encode(pair.less)
@@ -131,7 +132,8 @@ class OneAtATime:
 
     def _embedding(self, sentence: str) -> npt.NDArray[np.float32]:
         output = self._forward(self.tokenizer.encode(sentence), output_hidden_states=True)
-        vector: npt.NDArray[np.float32] = output.hidden_states[-1].mean(dim=1).view(-1).numpy()
+        mean = output.hidden_states[-1].mean(dim=1).view(-1)
+        vector: npt.NDArray[np.float32] = mean.cpu().numpy()
         return vector / np.linalg.norm(vector)
 
 

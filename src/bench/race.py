@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
+import torch
 
-from src.bench.flops import useful_flops
 from src.bench.official import EFFECT_SIZE, OneAtATime, permutation_p_value
 from src.bench.samples import Workload
 from src.benchmarks import permutation
@@ -18,9 +18,11 @@ from src.benchmarks.items import AssociationTest, Item
 from src.evaluate import BUDGETS
 from src.models.subject import Subject
 from src.models.traits import TextSide
-from src.scoring.batching import Forward, merge, scatter
+from src.scoring.batching import Budget, Forward, merge, scatter
 from src.scoring.engine import Engine
+from src.scoring.packing import packs
 from src.scoring.scorer import Plan, plan_items, score_items
+from src.system.flops import model_cost, need_of_batches
 from src.system.peak import matrix_peak
 
 SCORER = "bias_bench"
@@ -41,8 +43,10 @@ class Stopwatch:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Add what the block takes."""
+        _wait()
         wall, cpu = time.perf_counter(), time.process_time()
         yield
+        _wait()
         self.seconds += time.perf_counter() - wall
         self.cpu_seconds += time.process_time() - cpu
 
@@ -67,6 +71,12 @@ class Result:
     forwards: tuple[int, int] = (0, 0)
     flops: float = 0.0
     peak: float = 0.0
+
+
+def _wait() -> None:
+    """Wait for what a GPU still has to do, so that each side is charged with its own work."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def build_engine(subject: Subject) -> Engine:
@@ -106,7 +116,7 @@ def race(
             wanted += [loop.score(item) for item in items[half:]]
         result.forwards = (loop.forwards, len(forwards))
         result.difference = largest([result.difference, *differences(found, wanted)])
-        result.flops = useful_flops(subject, forwards, engine.batch_tokens) if count else 0.0
+        result.flops = plan_flops(engine, forwards) if count else 0.0
     result.peak = float(np.mean(peaks)) if count else 0.0
     return result
 
@@ -132,6 +142,14 @@ def engine_scores(engine: Engine, items: Sequence[Item]) -> tuple[list[ItemScore
             sizes = associations(item, cast(Any, vectors))
             scores[index] = {**vectors, EFFECT_SIZE: effect_size(*sizes)}
     return scores, forwards
+
+
+def plan_flops(engine: Engine, forwards: Sequence[Forward]) -> float:
+    """Count the operations of matrix products in an engine's plan: what it shares counts once."""
+    subject, width = engine.subject, engine.subject.model.config.hidden_size
+    causal = subject.objective == "causal"
+    cut = packs(forwards, Budget(engine.batch_tokens, 1), causal, width)
+    return float(model_cost(subject.model).of(need_of_batches(cut, causal)))
 
 
 def differences(found: Sequence[ItemScore], wanted: Sequence[Scores | None]) -> list[float]:

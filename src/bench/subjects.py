@@ -16,49 +16,29 @@ from transformers import (
     PreTrainedModel,
 )
 
+from src.bench.shapes import POSITIONS, SHAPES, VOCABULARIES
 from src.compression.ptq import PtqConfig
 from src.compression.registry import compress
 from src.errors import InputError
 from src.models.subject import Source, Subject
 from src.models.traits import TextSide, find_traits
 
-TOKENIZERS = Path(__file__).parents[1] / "models" / "tiny"
-"""Holds masked/ and causal/, the models that ship with the project."""
-SHAPES: dict[str, dict[str, int]] = {
-    "base": {
-        "hidden_size": 768,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-        "intermediate_size": 3072,
-    },
-    "small": {
-        "hidden_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 256,
-    },
-}
-"""base: that of BERT base and of Pythia 160M."""
-VOCABULARIES = {"masked": 30522, "causal": 50304}
-"""Of the base shape; the small one takes what its tokenizer has."""
-POSITIONS = {"masked": 512, "causal": 2048}
 
-
-def random_subject(objective: str, shape: str, tokenizers: Path) -> Subject:
-    """Build a BERT (masked) or GPT-NeoX (causal) with random weights, on the CPU.
+def random_subject(
+    objective: str, shape: str, tokenizers: Path, device: str | torch.device = "cpu"
+) -> Subject:
+    """Build a BERT (masked) or GPT-NeoX (causal) with random weights.
 
     Args:
         objective: "masked" or "causal".
         shape: A name in `SHAPES`.
         tokenizers: Folder with a tokenizer's folder for each objective.
+        device: Where the model goes.
 
     Raises:
         InputError: There is no usable tokenizer.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(tokenizers / objective))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{tokenizers / objective} holds no usable tokenizer: {error}") from error
+    tokenizer = read_tokenizer(tokenizers, objective)
     positions = POSITIONS[objective]
     sizes: dict[str, Any] = {
         **SHAPES[shape],
@@ -72,18 +52,34 @@ def random_subject(objective: str, shape: str, tokenizers: Path) -> Subject:
         model = BertForMaskedLM(BertConfig(**sizes))
     else:
         model = GPTNeoXForCausalLM(GPTNeoXConfig(**sizes, tie_word_embeddings=False))
-    model.eval().requires_grad_(False)
+    model.to(device).eval().requires_grad_(False)
     text = TextSide(tokenizer, find_traits(tokenizer, positions))
     source = Source(f"random {type(model).__name__} ({shape})", None, None, None)
-    return Subject(model, text, objective, torch.device("cpu"), source)
+    return Subject(model, text, objective, torch.device(device), source)
+
+
+def read_tokenizer(tokenizers: Path, objective: str) -> Any:
+    """Read the tokenizer of an objective.
+
+    Raises:
+        InputError: There is no usable one.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(tokenizers / objective))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{tokenizers / objective} holds no usable tokenizer: {error}") from error
 
 
 def int8_twins(subject: Subject) -> tuple[Subject, Any] | None:
     """Quantize a subject with `compression=ptq`, in place, and a copy with torch's own code.
 
     Returns:
-        The subject and torch's model; None where this torch has no such model to race against.
+        The subject and torch's model; None where this torch has no such model to race against. On
+        a GPU no torch has one, and the loop runs the subject's own layers, a sequence at a time.
     """
+    if subject.device.type != "cpu":
+        compress(subject, PtqConfig())
+        return subject, subject.model
     theirs = _torch_int8(copy.deepcopy(subject.model))
     if theirs is None:
         return None

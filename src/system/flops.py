@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from src.scoring.batching import Forward
+from src.scoring.batching import Batch, Forward
 from src.scoring.packing import common_beginning, needed_ids
 
 if TYPE_CHECKING:
@@ -77,6 +77,28 @@ def find_need(forwards: Sequence[Forward], causal: bool, whole: bool) -> Need:
         sum(one.pairs for one in shares),
         sum(one.rows for one in shares),
     )
+
+
+def need_of_batches(batches: Iterable[Batch], causal: bool) -> Need:
+    """Find what some batches need: as `find_need`, with what they share and no more shared.
+
+    Args:
+        batches: As the engine cuts them.
+        causal: Whether tokens see only what is before them.
+    """
+    tokens = pairs = rows = 0
+    for batch in batches:
+        tokens += batch.tokens
+        if not batch.ends:
+            pairs += sum(_alone(forward, causal).pairs for forward in batch.forwards)
+        elif causal:
+            assert batch.positions is not None
+            pairs += int(batch.positions.sum()) + batch.tokens
+        else:
+            pairs += sum(len(ends) ** 2 for ends in batch.ends)
+        asked = zip(batch.nodes, batch.forwards, strict=True)
+        rows += len({int(nodes[row]) for nodes, forward in asked for row in forward.rows})
+    return Need(tokens, pairs, rows)
 
 
 def _alone(forward: Forward, causal: bool) -> Need:

@@ -8,10 +8,12 @@ from scipy.stats import permutation_test
 
 from src.bench import cli
 from src.bench import race as bench_race
+from src.bench.grid import CellTime, grid_seconds, pair_seconds, tell_grid, weights
 from src.bench.official import EFFECT_SIZE, OneAtATime, permutation_p_value
 from src.bench.race import differences
 from src.bench.records import Record, overall, verdict
 from src.bench.samples import SETS, evenly_spaced, read_sample, thinned_tests
+from src.bench.shapes import CELLS
 from src.bench.subjects import random_subject
 from src.benchmarks.base import Skipped
 from src.benchmarks.items import AssociationTest
@@ -72,9 +74,7 @@ def test_fast_but_wrong_engine_fails(arguments, tmp_path, monkeypatch, capsys, f
             return [answer * np.float32(factor) for answer in super().run(forwards)]
 
     monkeypatch.setattr(bench_race, "Engine", WrongEngine)
-    monkeypatch.setattr(cli, "OBJECTIVES", ("causal",))
-    monkeypatch.setattr(cli, "TOLERANCES", {"fp32": 1e-4})
-    assert cli.main(arguments) == 1
+    assert cli.main([*arguments, "--only", "causal/fp32"]) == 1
     records = json.loads((tmp_path / "out" / "bench.json").read_text())
     wrong = {record["name"] for record in records if not record["measured"]["agrees"]}
     assert {"crows_pairs/causal/fp32", "stereoset/causal/fp32", "overall/causal/fp32"} <= wrong
@@ -222,3 +222,50 @@ def test_bad_arguments_are_refused(arguments, tmp_path, capsys, wrong, said):
         cli.main([*arguments, wrong])
     assert said in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_only_some_rows_leave_the_others_of_the_same_conditions(arguments, tmp_path, capsys):
+    path = tmp_path / "out" / "bench.json"
+    assert cli.main([*arguments, "--only", "seat_permutations"]) == 0
+    first = json.loads(path.read_text())
+    assert [record["name"] for record in first] == ["seat_permutations"]
+    assert cli.main([*arguments, "--only", "masked/ptq"]) == 0
+    both = json.loads(path.read_text())
+    assert both[0] == first[0]
+    assert [record["name"] for record in both[1:]] == [f"{w}/masked/ptq" for w in WORKLOADS]
+    assert cli.main([*arguments, "--only", "seat_permutations", "--threads=2"]) == 0
+    assert len(json.loads(path.read_text())) == 1
+
+
+@pytest.mark.slow
+def test_cells_are_timed_whole(arguments, tmp_path, capsys):
+    wanted = ["--cells", "small", "--limit=1", f"--scratch={tmp_path}"]
+    assert cli.main([*arguments, *wanted]) == 0
+    cells = json.loads((tmp_path / "out" / "cells.json").read_text())["cells"]
+    assert [cell["compression"] for cell in cells] == ["none", "ptq"]
+    for cell in cells:
+        assert cell["seconds"] >= cell["phases"]["cell"] >= cell["phases"]["evaluate"] > 0
+        assert cell["process_seconds"] > 0
+        assert cell["measured"]["tokens_run"] > 0
+    assert cells[1]["measured"]["weights_reused"]
+    assert not list(tmp_path.glob("compression-bias-*"))
+    assert "needs a dense and an int8 cell of one of its sizes" in capsys.readouterr().out
+
+
+def test_the_grid_is_the_sum_over_its_checkpoints():
+    def cell(size, compression, seconds, dtype="float32"):
+        return CellTime(size, dtype, compression, seconds, 0, {}, {})
+
+    times = [cell(size, kind, 10.0) for size in CELLS for kind in ("none", "ptq")]
+    checkpoints = sum(shape.checkpoints for shape in CELLS.values())
+    assert sum(grid_seconds(pair_seconds(times)).values()) == 20 * checkpoints
+    assert f"{2 * checkpoints} cells" in tell_grid(times)
+    assert "not measured" not in tell_grid(times)
+    few = [cell("1.4b", "none", 1.0), cell("1.4b", "ptq", 2.0), cell("6.9b", "none", 5.0)]
+    found = grid_seconds(pair_seconds(few))
+    assert found["1.4b"] == 21 * 3.0
+    scale = weights(CELLS["6.9b"]) / weights(CELLS["1.4b"])
+    assert found["6.9b"] == pytest.approx(21 * 3.0 * scale)
+    assert "6.9b" in tell_grid(few)
+    assert "small" not in found
+    assert "needs" in tell_grid([cell("70m", "none", 1.0, "bfloat16")])

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from src.scoring.batching import Forward, merge
+from src.scoring.batching import Budget, Forward, batches, merge
 from src.scoring.packed_attention import padding
+from src.scoring.packing import packs
 from src.scoring.requests import Attention, Embedding, LogProbs
-from src.system.flops import PROBE, Cost, Need, find_need, model_cost
+from src.system.flops import PROBE, Cost, Need, find_need, model_cost, need_of_batches
 from src.system.peak import calibrated_peak
 from tests.checkpoints import CAUSAL, MASKED
 
@@ -124,3 +125,17 @@ def test_a_cell_says_what_it_did(tmp_path, subject):
     assert told["useful_flops"] == 4 * cost.token + (3 + 3) * cost.pair + cost.row
     assert 0 < told["share_of_peak"] < 1
     assert json.dumps(told)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_batches_need_what_their_plan_needs_where_nothing_more_is_shared(causal):
+    """One tree holds all that is shared here; rows of equal length share nothing."""
+    forwards = plan(
+        LogProbs((1, 2, 3, 4), (0, 2), (2, 4)),
+        LogProbs((1, 2, 5), (0, 1, 2), (2, 5, 6)),
+        Embedding((1, 2)),
+    )
+    cut = packs(forwards, Budget(100, 1), causal, width=1000)
+    assert need_of_batches(cut, causal) == find_need(forwards, causal, whole=False)
+    alone = batches(forwards, Budget(100, 1))
+    assert need_of_batches(alone, causal) == find_need(forwards, causal, whole=True)
