@@ -2,7 +2,7 @@
 
 NEUTRAL = (
     *("system", "data", "debug.dry", "debug.plan"),
-    *("resume", "sweep", "tracker", "hydra", "statistics"),
+    *("resume", "sweep", "tracker", "hydra", "statistics", "paper"),
     *("compression.python", "compression.timeout"),
 )
 """Settings that change no number, with all that is below them."""

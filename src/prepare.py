@@ -11,6 +11,8 @@ from src.compression.stack import counted_settings, kinds_of, methods_of, steps_
 from src.data.locate import DataFiles, FileRecord
 from src.device import resolve_device
 from src.errors import Unsupported
+from src.models.config import ModelConfig
+from src.models.misloaded import MisloadedConfig
 from src.models.source import find_source
 from src.models.subject import Source
 from src.questions import Question, find_questions
@@ -58,7 +60,8 @@ def prepare(config: Config) -> Prepared:
             "checkpoint": _exactly(source),
             "objective": config.model.objective,
             "dtype": config.model.dtype,
-        },
+        }
+        | _random_weights(config.model),
         "compression": counted_settings(config.compression),
         "other_checkpoints": _other_checkpoints(config),
         "drift": None if dense else asdict(config.drift),
@@ -81,6 +84,13 @@ def find_calibrations(config: Config, files: DataFiles) -> dict[str, Calibration
         for name, step in steps_of(config.compression).items()
         if (calibration := find_calibration(step, files)) is not None
     }
+
+
+def _random_weights(model: ModelConfig) -> dict[str, Any]:
+    """Say what decides the weights of a model that takes none from its checkpoint."""
+    if not isinstance(model, MisloadedConfig):
+        return {}
+    return {"load_as": model.load_as, "seed": model.seed}
 
 
 def _exactly(source: Source) -> str:

@@ -19,14 +19,20 @@ from src.compression.stack import StackConfig
 from src.data.config import DataConfig
 from src.errors import InputError
 from src.models.config import ModelConfig, PythiaConfig
+from src.models.misloaded import MisloadedConfig
 from src.modules import import_modules
+from src.report.paper.config import PaperConfig
 from src.scoring.config import DriftConfig, ScorerConfig
 from src.statistics.config import StatisticsConfig
 from src.system.config import DebugConfig, SystemConfig
 from src.tracking.config import NoTrackerConfig, WandbConfig
 
 ROOT = Path(__file__).parents[1]
-MODELS: dict[str, type[Any]] = {"checkpoint": ModelConfig, "pythia": PythiaConfig}
+MODELS: dict[str, type[Any]] = {
+    "checkpoint": ModelConfig,
+    "pythia": PythiaConfig,
+    "misloaded": MisloadedConfig,
+}
 TRACKERS: dict[str, type[Any]] = {"wandb": WandbConfig, "none": NoTrackerConfig}
 
 
@@ -55,6 +61,9 @@ class Config:
     )
     debug: DebugConfig = field(
         default_factory=DebugConfig, metadata=help_("short-cuts for trying things out")
+    )
+    paper: Any = field(
+        default=None, metadata=help_("which cells stand for the paper's rows; of its experiments")
     )
     sweep: str = field(default=MISSING, metadata=help_("name of the sweep; its cells are compared"))
     resume: bool = field(
@@ -90,6 +99,7 @@ def register() -> None:
         "data": {"data": DataConfig},
         "system": {"system": SystemConfig},
         "statistics": {"statistics": StatisticsConfig},
+        "paper": {"paper": PaperConfig},
     }
     for group, schemas in groups.items():
         for name, schema in schemas.items():

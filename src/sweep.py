@@ -27,12 +27,23 @@ SOURCES = {"-cd": "--config-dir", "-cn": "--config-name", "-cp": "--config-path"
 
 def register() -> None:
     """Register the resolvers that name sweeps and cells."""
+    from src.paper import naming  # which names its own sweeps with the functions of this module
+
     # Cached: Hydra hands a multirun's cache to its jobs, so all cells agree on the sweep's name.
     OmegaConf.register_new_resolver(
         "sweep_name", lambda: sweep_name(sys.argv[1:]), use_cache=True, replace=True
     )
     OmegaConf.register_new_resolver(
         "cell_name", lambda overrides: cell_name(overrides, sys.argv[1:]), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "paper_sweep",
+        lambda name, kind: naming.paper_sweep(name, kind, sys.argv[1:]),
+        use_cache=True,
+        replace=True,
+    )
+    OmegaConf.register_new_resolver(
+        "paper_cell", lambda overrides: naming.paper_cell(overrides, sys.argv[1:]), replace=True
     )
     OmegaConf.register_new_resolver("model_name", lambda model: Path(str(model)).name, replace=True)
 
@@ -46,11 +57,11 @@ def sweep_name(arguments: Sequence[str]) -> str:
     # These set debug.dry and debug.plan and nothing else.
     kept = [
         override
-        for override in _overrides(arguments)
+        for override in overrides_in(arguments)
         if changes_numbers(key_of(override)) and override not in ("debug=dry", "debug=plan")
     ]
     # Long paths come last, because a long name is cut.
-    return slug(_joined(",".join([*sorted(kept), *sorted(_sources(arguments), key=len)])))
+    return slug(joined(",".join([*sorted(kept), *sorted(_sources(arguments), key=len)])))
 
 
 def cell_name(overrides: Sequence[str], arguments: Sequence[str]) -> str:
@@ -60,14 +71,19 @@ def cell_name(overrides: Sequence[str], arguments: Sequence[str]) -> str:
         overrides: The cell's own overrides.
         arguments: The sweep's command line; what stands there as it is holds for every cell.
     """
-    parsed = OverridesParser.create().parse_overrides(_overrides(arguments))
+    return slug(joined(",".join(sorted(apart(overrides, arguments))) or "cell"))
+
+
+def apart(overrides: Sequence[str], arguments: Sequence[str]) -> set[str]:
+    """Leave out those of a cell's overrides that its sweep's command line has for every cell."""
+    parsed = OverridesParser.create().parse_overrides(overrides_in(arguments))
     # Hydra gives a cell its overrides in a form of its own: [a, b] is [a,b], ~key is ~key=null.
     shared = {
         f"{override.get_key_element()}={override.get_value_element_as_str()}"
         for override in parsed
         if not override.is_sweep_override()
     }
-    return slug(_joined(",".join(sorted(set(overrides) - shared - set(arguments))) or "cell"))
+    return set(overrides) - shared - set(arguments)
 
 
 def slug(text: str) -> str:
@@ -84,13 +100,14 @@ def key_of(override: str) -> str:
     return re.split("[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
 
 
-def _joined(text: str) -> str:
+def joined(text: str) -> str:
     """Write a list of plain words as a folder's name can hold it: [a, b] as a+b."""
     words = r"\[(\w[\w.-]*(?:, *\w[\w.-]*)+)\]"
     return re.sub(words, lambda found: re.sub(", *", "+", found[1]), text)
 
 
-def _overrides(arguments: Sequence[str]) -> list[str]:
+def overrides_in(arguments: Sequence[str]) -> list[str]:
+    """Give the overrides on a command line, without its flags."""
     return [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))]
 
 

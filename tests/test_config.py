@@ -33,7 +33,8 @@ EVERY = [(group, option) for group in GROUPS for option in options(group)]
 
 @pytest.mark.parametrize(("group", "option"), EVERY)
 def test_every_option_composes_and_validates(group, option):
-    overrides = [f"{group}={option}"]
+    # Only the paper's experiments have a group for its rows.
+    overrides = [*["experiment=table1"] * (group == "paper"), f"{group}={option}"]
     if option == "hf":
         overrides.append("model.id=some/model")
     checked = typed(compose("config", overrides=overrides))
@@ -166,12 +167,14 @@ def test_every_setting_that_names_no_sweep_changes_no_fingerprint(tmp_path):
         "statistics.power": "0.9",
         "statistics.margin": "2",
         "statistics.margin_sd": "0.2",
+        "paper": "tiny",
     }
     base = ["benchmark=sample", "tracker=none"]
     settings = flatten(OmegaConf.to_container(compose("config", overrides=base)))
     # Whoever adds a setting to these groups has to decide which kind it is.
     assert {key for key in settings if not changes_numbers(key)} == set(other)
-    changes = [f"{key}={value}" for key, value in other.items()]
+    # A group that nothing has chosen yet is added.
+    changes = [f"{'+' * (key == 'paper')}{key}={value}" for key, value in other.items()]
     before, after = (
         prepare(typed(compose("config", overrides=[*base, *more]))).parts for more in ([], changes)
     )

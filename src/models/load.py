@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from src.errors import InputError, Unsupported
 from src.models.causality import refuse_look_ahead
 from src.models.config import ModelConfig
+from src.models.misloaded import MisloadedConfig, check_nothing_fits
 from src.models.quantized import PACKED, download, load_packed, quantization_method, settle
 from src.models.source import find_source, folder_of, gguf_file, location, weight_files
 from src.models.subject import Source, Subject
@@ -50,8 +51,12 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
     # GGUF files name no class; language models in them are causal.
     wanted = "causal" if config.gguf and config.objective == "auto" else config.objective
     objective, model_class = find_class(architecture, wanted)
-    model, report = _from_pretrained(model_class, config, source, architecture, device)
-    check_weights(model, report, source)
+    if isinstance(config, MisloadedConfig):
+        model, report = _random(model_class, config, source, architecture, device)
+        check_nothing_fits(model, report, config.id)
+    else:
+        model, report = _from_pretrained(model_class, config, source, architecture, device)
+        check_weights(model, report, source)
     model.eval().requires_grad_(False)
     model.config.use_cache = False
     tokenizer = load_tokenizer(config, source)
@@ -118,6 +123,24 @@ def max_length(model: "PreTrainedModel") -> int | None:
             if padding is not None:
                 return int(limit) - int(padding) - 1
     return int(limit)
+
+
+def _random(
+    model_class: Any,
+    config: MisloadedConfig,
+    source: Source,
+    architecture: "PretrainedConfig",
+    device: "torch.device",
+) -> tuple["PreTrainedModel", dict[str, Any]]:
+    """Load what fits no class of its own, its weights drawn from the seed on any device alike."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model, report = _from_pretrained(
+            model_class, config, source, architecture, torch.device("cpu")
+        )
+    return model.to(device), report
 
 
 def _from_pretrained(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from src.errors import InputError
 from src.models.config import ModelConfig
+from src.models.misloaded import MisloadedConfig, architecture_as
 from src.models.subject import Source
 
 if TYPE_CHECKING:
@@ -34,19 +35,16 @@ def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
         InputError: No such folder, repository or revision, or the hub cannot be reached and the
             checkpoint is not in its cache.
     """
-    from transformers import AutoConfig
-
     folder = Path(config.id).expanduser()
     local = folder.is_dir()
     if not local and (config.id.startswith((".", "/", "~")) or config.id.count("/") > 1):
         raise InputError(f"model.id={config.id}: there is no such folder.")
     try:
-        architecture = AutoConfig.from_pretrained(
-            str(folder) if local else config.id,
-            revision=None if local else config.revision,
-            trust_remote_code=False,
-            **gguf_file(config.gguf),
+        architecture = _architecture(
+            config, str(folder) if local else config.id, None if local else config.revision
         )
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(_cannot_read(config, local, error)) from error
     if local:
@@ -58,6 +56,16 @@ def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
             )
         return replace(_local_source(config.id, folder, files), gguf=config.gguf), architecture
     return Source(config.id, config.revision, _commit(config), None, gguf=config.gguf), architecture
+
+
+def _architecture(config: ModelConfig, name: str, revision: str | None) -> "PretrainedConfig":
+    from transformers import AutoConfig
+
+    if isinstance(config, MisloadedConfig):
+        return architecture_as(config.load_as, name, revision=revision)
+    return AutoConfig.from_pretrained(
+        name, revision=revision, trust_remote_code=False, **gguf_file(config.gguf)
+    )
 
 
 def gguf_file(name: str) -> dict[str, str]:
