@@ -1,0 +1,6 @@
+"""`python -m src.report.figures DIRECTORY`: see `cli.py`."""
+
+from src.report.figures.cli import main
+
+if __name__ == "__main__":
+    main()

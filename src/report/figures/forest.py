@@ -1,0 +1,230 @@
+"""The forest plot: every paired difference of a sweep with its interval, margin and verdict."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from src.report.comparisons import FILE
+from src.report.figures import style
+from src.report.figures.material import Material
+from src.report.figures.registry import NotDrawn, add
+from src.statistics.verdict import MARKS
+from src.tracking.keys import HEADLINES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+FIELDS = (
+    *("pair", "benchmark", "metric", "category", "n", "value_a", "value_b", "difference"),
+    *("ci_low", "ci_high", "margin", "p_holm", "verdict", "conclusion", "unit", "kind"),
+)
+ROWS = 62
+"""Most rows of a page."""
+ROW = 0.135
+"""Inches of a row."""
+
+
+class Sign(NamedTuple):
+    """How a verdict is drawn: its colour, marker, and whether that is filled."""
+
+    colour: str
+    marker: str
+    filled: bool
+    meaning: str
+
+
+SIGNS = {
+    "changed": Sign("#D55E00", "D", True, "changed"),
+    "changed, small": Sign("#E69F00", "D", False, "changed, by less than the margin"),
+    "same": Sign("#0072B2", "s", True, "no change larger than the margin"),
+    "undecided": Sign("0.45", "o", False, "undecided"),
+    "undefined": Sign("0.45", "x", True, "undefined"),
+}
+
+
+def forest_data(material: Material) -> pd.DataFrame:
+    """Read the headline comparisons of the sweeps, "overall" before the categories.
+
+    Raises:
+        NotDrawn: No sweep has comparisons.json, or it has no headline comparison.
+    """
+    files = [path for root in material.roots for path in sorted(root.rglob(FILE))]
+    rows = [row for path in files for row in _comparisons(path) if row["metric"] in HEADLINES]
+    if not rows:
+        raise NotDrawn(
+            f"there is no {FILE} with a compressed cell beside its dense twin in the folder; "
+            "python -m src.report.terminal DIRECTORY makes it, where there are both."
+        )
+    table = pd.DataFrame(rows)[list(FIELDS)]
+    for field in ("value_a", "value_b", "difference", "ci_low", "ci_high", "p_holm"):
+        table[field] = table[field].astype(float)
+    return table
+
+
+def _comparisons(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["comparisons"]
+        return [dict(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotDrawn(f"{path} cannot be read; python -m src.report.terminal makes it.") from error
+
+
+def draw_forest(data: pd.DataFrame, material: Material) -> "list[Figure]":
+    """Draw a column a benchmark and metric, and below each other the comparisons."""
+    measures = list(
+        data[["benchmark", "metric"]].drop_duplicates().itertuples(index=False, name=None)
+    )
+    pages = _pages(data)
+    return [
+        _page([data[data["pair"] == pair] for pair in pairs], measures, data, material, where)
+        for pairs, where in zip(pages, _page_names(len(pages)), strict=True)
+    ]
+
+
+def _page_names(count: int) -> list[str]:
+    return [f" ({at} of {count})" if count > 1 else "" for at in range(1, count + 1)]
+
+
+def _height(block: pd.DataFrame) -> int:
+    """Give the rows of a comparison: its name, and a row a category of its largest measure."""
+    return 2 + int(block.groupby(["benchmark", "metric"]).size().max())
+
+
+def _pages(data: pd.DataFrame) -> list[list[str]]:
+    """Divide the comparisons over pages; one is never broken."""
+    pages: list[list[str]] = [[]]
+    used = 0
+    for pair, block in data.groupby("pair", sort=False):
+        height = _height(block)
+        if pages[-1] and used + height > ROWS:
+            pages.append([])
+            used = 0
+        pages[-1].append(str(pair))
+        used += height
+    return pages
+
+
+def _page(
+    blocks: Sequence[pd.DataFrame],
+    measures: Sequence[tuple[str, str]],
+    data: pd.DataFrame,
+    material: Material,
+    where: str,
+) -> "Figure":
+    rows = sum(map(_height, blocks))
+    figure = style.page(
+        0.75 + ROW * rows,
+        f"Compressed less dense, on the same items{where}",
+        _notes(data, material),
+        [_handle(SIGNS[name], MARKS[name]) for name in SIGNS if name in set(data["verdict"])],
+        max(style.WIDTH, 2.4 * len(measures)),
+    )
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    for axes, (benchmark, metric) in zip(panels, measures, strict=True):
+        own = data.query("benchmark == @benchmark and metric == @metric")
+        _frame(axes, own, f"{benchmark} {HEADLINES[metric]}", rows)
+        top = 0
+        for block in blocks:
+            part = block.query("benchmark == @benchmark and metric == @metric")
+            _block(axes, part, top, str(block["pair"].iloc[0]) if axes is panels[0] else "")
+            top += _height(block)
+        _ticks(axes, blocks, benchmark, metric)
+    return figure
+
+
+def _handle(sign: Sign, mark: str) -> "Line2D":
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [], [], ls="", color=sign.colour, marker=sign.marker, markersize=4,
+        markerfacecolor=sign.colour if sign.filled else "white",
+        label=f"{sign.meaning} {mark}".rstrip(),
+    )  # fmt: skip
+
+
+def _frame(axes: "Axes", rows: pd.DataFrame, title: str, height: int) -> None:
+    """Draw what is behind the rows: the band of the margin and the line of no change."""
+    unit = "points" if rows["unit"].iloc[0] == "%" else str(rows["unit"].iloc[0])
+    margin = float(rows["margin"].iloc[0])
+    axes.axvspan(-margin, margin, color="#56B4E9", alpha=0.16, lw=0, zorder=0)
+    axes.axvline(0, color="0.35", lw=0.7, zorder=1)
+    axes.set_title(title, fontsize=7.5)
+    axes.set_xlabel(f"difference ({unit})")
+    axes.set_ylim(height - 0.2, -0.4)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    ends = rows[["ci_low", "ci_high", "difference"]].abs().max().max()
+    reach = 1.12 * max(float(ends) if ends == ends else 0.0, 1.3 * margin)
+    axes.set_xlim(-reach, reach)
+
+
+def _block(axes: "Axes", rows: pd.DataFrame, top: int, name: str) -> None:
+    axes.axhline(top - 0.35, color="0.8", lw=0.6)
+    if name:
+        _name(axes, top + 0.1, name)
+    for at, row in enumerate(_ordered(rows), start=top + 1):
+        sign = SIGNS[row["verdict"]]
+        if pd.isna(row["difference"]):
+            axes.text(0, at, "undefined", ha="center", va="center", fontsize=6, color="0.45")
+            continue
+        if pd.notna(row["ci_low"]):
+            ends = [row["ci_low"], row["ci_high"]]
+            axes.plot(ends, [at, at], color=sign.colour, lw=1.0, zorder=2)
+        axes.plot(
+            row["difference"], at, marker=sign.marker, color=sign.colour, ls="", markersize=3.6,
+            markerfacecolor=sign.colour if sign.filled else "white", markeredgewidth=0.8, zorder=3,
+        )  # fmt: skip
+
+
+def _name(axes: "Axes", at: float, name: str) -> None:
+    """Write the name of a comparison at the left edge of the page."""
+    from matplotlib.transforms import blended_transform_factory
+
+    figure = axes.get_figure()
+    assert figure is not None
+    axes.text(
+        style.EDGE / style.WIDTH, at, name.replace("->", "→"), fontsize=7.0, fontweight="bold",
+        va="center", clip_on=False, in_layout=False,
+        transform=blended_transform_factory(figure.transFigure, axes.transData),
+    )  # fmt: skip
+
+
+def _ticks(axes: "Axes", blocks: Sequence[pd.DataFrame], benchmark: str, metric: str) -> None:
+    places, names, top = [], [], 0
+    for block in blocks:
+        part = block.query("benchmark == @benchmark and metric == @metric")
+        for at, row in enumerate(_ordered(part), start=top + 1):
+            places.append(at)
+            names.append(f"{row['category'].replace('_', ' ')}{MARKS[row['verdict']]:>2}")
+        top += _height(block)
+    axes.set_yticks(places, names, fontsize=6)
+    axes.tick_params(axis="y", length=0, pad=1)
+
+
+def _ordered(rows: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Give comparisons as the file has them, "overall" before the categories."""
+    return sorted(rows.to_dict("records"), key=lambda row: row["category"] != "overall")
+
+
+def _notes(data: pd.DataFrame, material: Material) -> Iterator[str]:
+    settings = material.settings
+    margins = sorted(
+        f"{margin:g} {'points' if unit == '%' else unit}"
+        for margin, unit in set(zip(data["margin"], data["unit"], strict=True))
+    )
+    yield (
+        f"Lines: {settings.level:.0%} intervals of paired differences. Shaded: the margin "
+        f"({', '.join(margins)}). Changed: p < {settings.alpha:g} after Holm's correction over the "
+        "sweep. No change larger than the margin: by two one-sided tests. Undecided: neither."
+    )
+    if (data["difference"].notna() & data["ci_low"].isna()).any():
+        yield "A mark without a line has no interval: too few clusters (comparisons.json says it)."
+    yield from material.notes
+
+
+add("forest", "all paired differences with intervals, margin and verdict", forest_data, draw_forest)
