@@ -1,156 +1,159 @@
-"""Text to training rows: documents, a tokenizer learned from them, batches of equal length."""
+"""A corpus as rows of tokens, ready to train on, and kept on disk for the next run."""
 
-import lzma
-import random
-import re
-from collections import defaultdict
-from collections.abc import Iterator
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from tokenizers import (
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
-from transformers import PreTrainedTokenizerFast
+from filelock import FileLock
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from src.cache import cache_folder
 from src.errors import InputError
+from src.training import corpus, encode, tokenizers
+from src.training.data_config import CorpusConfig, TokenizerConfig
 
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")
-START = "<|endoftext|>"
-BERT_SPECIALS = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-}
+CONTEXT = 512
+"""Most tokens of a text, as a tokenizer is made; a model may say otherwise."""
+CODE = ("corpus.py", "encode.py", "rows.py", "tokenizers.py", "transforms")
+"""Parts of this package that decide the rows."""
+
+Rows = dict[int, torch.Tensor]
+"""Length -> (rows, length) int32 ids, lengths ascending, special tokens included."""
 
 
-def read_documents(path: Path) -> list[str]:
-    """Read a text file (plain or .xz) of documents separated by blank lines.
+@dataclass(frozen=True)
+class Prepared:
+    """What a model is trained on.
+
+    Attributes:
+        tokenizer: That the rows were made with.
+        seen: Rows to train on.
+        held_out: Rows of documents that are never trained on.
+        provenance: What decides the rows and how many there are, as plain data.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    seen: Rows
+    held_out: Rows
+    provenance: dict[str, Any]
+
+
+def prepare(config: CorpusConfig, tokenizer: TokenizerConfig) -> Prepared:
+    """Read a corpus, make its tokenizer and encode it; or take what an earlier run made of it.
+
+    What is kept is found by the content of the texts, the settings and the code, never by a
+    file's name or date. Several processes may call this at once: one works, the others wait.
 
     Raises:
-        InputError: The file is missing or no UTF-8 text, or holds fewer than ten documents.
+        InputError: A text or tokenizer is wrong, or the cache cannot be written.
     """
-    if not path.is_file():
-        raise InputError(f"no corpus at {path}: pass --corpus a text file (plain or .xz)")
-    opener = lzma.open if path.suffix == ".xz" else open
+    described = _described(config, tokenizer)
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    root = Path(config.cache).expanduser() if config.cache else cache_folder() / "rows"
     try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            documents = [text for text in file.read().split("\n\n") if text.strip()]
-    except (UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
-        raise InputError(f"{path} is no UTF-8 text (or no whole .xz of one): {error}") from error
-    if len(documents) < 10:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f"{key}.lock"):
+            if not (root / key).is_dir():
+                _write(config, tokenizer, described, root, key)
+    except OSError as error:
         raise InputError(
-            f"{path} holds {len(documents)} documents, at least 10 are needed: "
-            "separate documents by a blank line"
-        )
-    return documents
+            f"the encoded rows cannot be kept in {root} ({error.strerror or error}); set "
+            "corpus.cache=FOLDER to a place that can be written to."
+        ) from error
+    return _read(root / key)
 
 
-def causal_tokenizer(
-    documents: list[str], vocab_size: int, context: int
-) -> PreTrainedTokenizerFast:
-    """Learn a byte-level BPE as GPT-NeoX has it: any text is encodable, nothing is added."""
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    core.train_from_iterator(
-        documents,
-        trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            special_tokens=[START],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        model_max_length=context,
-        bos_token=START,
-        eos_token=START,
-        unk_token=START,
-    )
+def _described(config: CorpusConfig, tokenizer: TokenizerConfig) -> dict[str, Any]:
+    """Say what decides the rows: contents and settings, no path."""
+    kept = {name: value for name, value in asdict(config).items() if name != "cache"}
+    kept["sources"] = {
+        name: {
+            "file": Path(source.path).name,
+            "sha256": _sha256(Path(source.path).expanduser(), f"corpus.sources.{name}.path"),
+            "weight": source.weight,
+        }
+        for name, source in config.sources.items()
+    }
+    for name, one in config.transform.items():
+        kept["transform"][name] = asdict(one)
+        if pairs := getattr(one, "pairs", None):
+            kept["transform"][name]["pairs"] = _sha256(Path(pairs).expanduser(), f"{name}.pairs")
+    kept["order"] = list(config.transform)
+    own: dict[str, Any] = {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size}
+    own["sample_chars"] = tokenizer.sample_chars
+    if tokenizer.path is not None:
+        file = Path(tokenizer.path).expanduser() / "tokenizer.json"
+        own = {"sha256": _sha256(file, "tokenizer.path (its tokenizer.json)")}
+    return {"corpus": kept, "tokenizer": own, "code": _code()}
 
 
-def masked_tokenizer(
-    documents: list[str], vocab_size: int, context: int
-) -> PreTrainedTokenizerFast:
-    """Learn a lower-casing WordPiece as BERT has it: [CLS] text [SEP]."""
-    core = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    core.normalizer = normalizers.BertNormalizer(lowercase=True)
-    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    core.decoder = decoders.WordPiece()
-    specials = list(BERT_SPECIALS.values())
-    core.train_from_iterator(
-        documents,
-        trainers.WordPieceTrainer(
-            vocab_size=vocab_size, special_tokens=specials, show_progress=False
-        ),
-    )
-    core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, specials.index(token)) for token in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=context, **BERT_SPECIALS)
+def _code() -> str:
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for part in CODE:
+        path = here / part
+        files = [path] if path.is_file() else sorted([*path.glob("*.py"), *path.glob("*.csv")])
+        for file in files:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
-def passages(document: str, rng: random.Random, max_chars: int) -> Iterator[str]:
-    """Cut a document into passages that begin at a sentence: half of them one sentence long."""
-    held: list[str] = []
-    room = 0
-    for sentence in SENTENCE_END.split(document):
-        if not held:
-            room = 0 if rng.random() < 0.5 else max_chars
-        held.append(sentence)
-        room -= len(sentence)
-        if room <= 0:
-            yield " ".join(held)
-            held = []
-    if held:
-        yield " ".join(held)
+def _sha256(path: Path, setting: str) -> str:
+    if not path.is_file():
+        raise InputError(f"no file at {path}: {setting} is to name one.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def encode_rows(
-    documents: list[str], tokenizer: PreTrainedTokenizerFast, length: int, rng: random.Random
-) -> dict[int, torch.Tensor]:
-    """Encode passages, cut to `length` tokens, and group them by their exact length.
+def _write(
+    config: CorpusConfig,
+    settings: TokenizerConfig,
+    described: Mapping[str, Any],
+    root: Path,
+    key: str,
+) -> None:
+    split = corpus.split(config)
+    made = tokenizers.make(settings, (document.text for document in split.plain), CONTEXT)
+    record: dict[str, Any] = {**described, "documents": split.counts}
+    with tempfile.TemporaryDirectory(dir=root, prefix=f".{key}-") as scratch:
+        folder = Path(scratch) / "rows"
+        made.save_pretrained(folder / "tokenizer")
+        for side, documents in (("seen", split.seen), ("held_out", split.held_out)):
+            rows, cut = encode.encode(documents, made, config)
+            if not rows:
+                raise InputError(
+                    f"corpus: no {side.replace('_', '-')} passage has {encode.FEWEST} tokens: "
+                    "give more text."
+                )
+            flat = np.concatenate([group.ravel() for group in rows.values()])
+            np.save(folder / f"{side}.npy", flat)
+            counts = {size: len(group) for size, group in rows.items()}
+            record[side] = {"tokens": len(flat), "cut": cut, "rows": counts}
+        (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+        folder.rename(root / key)
 
-    Returns:
-        Length -> (rows, length) ids. Equal lengths need no padding and no attention mask. A
-        causal row begins with the start token; a masked one is [CLS] ... [SEP].
 
-    Raises:
-        InputError: No passage has as many as six tokens.
-    """
-    start = [] if tokenizer.mask_token else [tokenizer.bos_token_id]
-    rows: dict[int, list[list[int]]] = defaultdict(list)
-    for document in documents:
-        texts = list(passages(document, rng, max_chars=5 * length))
-        encoded = tokenizer(texts, truncation=True, max_length=length - len(start))
-        for ids in encoded["input_ids"]:
-            if len(ids) >= 6:
-                rows[len(start) + len(ids)].append(start + ids)
-    if not rows:
-        raise InputError("a part of the corpus has no passage of six tokens: give more text")
-    return {size: torch.tensor(group, dtype=torch.int32) for size, group in sorted(rows.items())}
+def _read(folder: Path) -> Prepared:
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    sides: dict[str, Rows] = {}
+    for side in ("seen", "held_out"):
+        flat = np.load(folder / f"{side}.npy", mmap_mode="r")
+        sides[side], at = {}, 0
+        for size, count in record[side]["rows"].items():
+            length = int(size)
+            part = flat[at : at + length * count].astype(np.int32)
+            sides[side][length] = torch.from_numpy(part.reshape(count, length))
+            at += length * count
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    provenance = {**record, **{side: _summary(record[side]) for side in sides}}
+    return Prepared(tokenizer, sides["seen"], sides["held_out"], provenance)
 
 
-def batches(
-    rows: dict[int, torch.Tensor], tokens: int, generator: torch.Generator
-) -> Iterator[torch.Tensor]:
-    """Give (batch, length) ids of about `tokens` tokens, reshuffled every epoch, for ever."""
-    while True:
-        epoch: list[torch.Tensor] = []
-        for size, group in rows.items():
-            order = torch.randperm(len(group), generator=generator)
-            epoch += [group[part] for part in order.split(max(1, tokens // size))]
-        for index in torch.randperm(len(epoch), generator=generator).tolist():
-            yield epoch[index].long()
+def _summary(side: Mapping[str, Any]) -> dict[str, int]:
+    return {"tokens": side["tokens"], "cut": side["cut"], "rows": sum(side["rows"].values())}

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from src.errors import InputError
-from src.training import rows as text
+from src.training import tiny_text as text
 from src.training.loop import Objective, Recipe, fit, held_out_loss
 
 CONTEXT = 512

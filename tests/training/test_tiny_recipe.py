@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from src.errors import InputError
-from src.training import rows, tiny
+from src.training import tiny
+from src.training import tiny_text as rows
 from src.training.loop import Objective, Recipe
 
 AUTO = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM}

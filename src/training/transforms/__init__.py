@@ -1,0 +1,1 @@
+"""Changes to training documents; each module registers one."""
