@@ -8,6 +8,7 @@
 - any of them with `/ci_low` or `/ci_high` behind it: its interval, where there is one;
 - `change/<cell>/<the metric's name>`: how much a cell differs from its uncompressed twin, with
   `/ci_low`, `/ci_high`, `/p_holm` and `/verdict` behind it (in the sweep's own run);
+- `train/<name>`: a point of a training run's loss curve, at its optimiser step;
 - `system/<name>` and `receipt/<name>`, nested names joined by `/`.
 """
 

@@ -38,6 +38,10 @@ class Tracker(Protocol):
         """Log the records of metrics.json under the names of `src.tracking.keys`."""
         ...
 
+    def log_training(self, values: Mapping[str, float], step: int) -> None:
+        """Log a point of a loss curve as `train/<name>` at an optimiser step."""
+        ...
+
     def log_system(self, system: Mapping[str, Any]) -> None:
         """Log the content of system.json as `system/<name>`."""
         ...
@@ -72,6 +76,9 @@ class NoTracker:
         """Do nothing."""
 
     def log_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Do nothing."""
+
+    def log_training(self, values: Mapping[str, float], step: int) -> None:
         """Do nothing."""
 
     def log_system(self, system: Mapping[str, Any]) -> None:

@@ -74,6 +74,11 @@ class WandbTracker:
         """Log metrics as history, and so also in the summary."""
         self._attempt("log metrics", lambda run: run.log(metric_values(records, self._scorer)))
 
+    def log_training(self, values: Mapping[str, float], step: int) -> None:
+        """Log a point of a loss curve at its step."""
+        named = {f"train/{name}": value for name, value in values.items()}
+        self._attempt("log the loss", lambda run: run.log(named, step=step))
+
     def log_system(self, system: Mapping[str, Any]) -> None:
         """Put system metrics in the summary."""
         self._attempt("log system", lambda run: run.summary.update(scalars("system", system)))

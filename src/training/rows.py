@@ -1,27 +1,31 @@
 """A corpus as rows of tokens, ready to train on, and kept on disk for the next run."""
 
-import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from src.cache import cache_folder
 from src.errors import InputError
 from src.training import corpus, encode, tokenizers
 from src.training.data_config import CorpusConfig, TokenizerConfig
+from src.training.provenance import (
+    code_digest,
+    describe_corpus,
+    describe_tokenizer,
+    key_of,
+    tokenizer_digest,
+)
 
 CONTEXT = 512
 """Most tokens of a text, as a tokenizer is made; a model may say otherwise."""
-CODE = ("corpus.py", "encode.py", "rows.py", "tokenizers.py", "transforms")
-"""Parts of this package that decide the rows."""
 
 Rows = dict[int, torch.Tensor]
 """Length -> (rows, length) int32 ids, lengths ascending, special tokens included."""
@@ -53,93 +57,75 @@ def prepare(config: CorpusConfig, tokenizer: TokenizerConfig) -> Prepared:
     Raises:
         InputError: A text or tokenizer is wrong, or the cache cannot be written.
     """
-    described = _described(config, tokenizer)
-    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    described = describe_corpus(config)
+    code = code_digest()
     root = Path(config.cache).expanduser() if config.cache else cache_folder() / "rows"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f"{key}.lock"):
-            if not (root / key).is_dir():
-                _write(config, tokenizer, described, root, key)
-    except OSError as error:
-        raise InputError(
-            f"the encoded rows cannot be kept in {root} ({error.strerror or error}); set "
-            "corpus.cache=FOLDER to a place that can be written to."
-        ) from error
-    return _read(root / key)
+    made = _tokenizer(config, tokenizer, describe_tokenizer(described, tokenizer), code, root)
+    decides = {"corpus": described, "tokenizer": tokenizer_digest(made), "code": code}
+    folder = _kept(root, f"rows-{key_of(decides)}", lambda to: _encode(config, made, decides, to))
+    return _read(folder, made)
 
 
-def _described(config: CorpusConfig, tokenizer: TokenizerConfig) -> dict[str, Any]:
-    """Say what decides the rows: contents and settings, no path."""
-    kept = {name: value for name, value in asdict(config).items() if name != "cache"}
-    kept["sources"] = {
-        name: {
-            "file": Path(source.path).name,
-            "sha256": _sha256(Path(source.path).expanduser(), f"corpus.sources.{name}.path"),
-            "weight": source.weight,
-        }
-        for name, source in config.sources.items()
-    }
-    for name, one in config.transform.items():
-        kept["transform"][name] = asdict(one)
-        if pairs := getattr(one, "pairs", None):
-            kept["transform"][name]["pairs"] = _sha256(Path(pairs).expanduser(), f"{name}.pairs")
-    kept["order"] = list(config.transform)
-    own: dict[str, Any] = {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size}
-    own["sample_chars"] = tokenizer.sample_chars
-    if tokenizer.path is not None:
-        file = Path(tokenizer.path).expanduser() / "tokenizer.json"
-        own = {"sha256": _sha256(file, "tokenizer.path (its tokenizer.json)")}
-    return {"corpus": kept, "tokenizer": own, "code": _code()}
-
-
-def _code() -> str:
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for part in CODE:
-        path = here / part
-        files = [path] if path.is_file() else sorted([*path.glob("*.py"), *path.glob("*.csv")])
-        for file in files:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _sha256(path: Path, setting: str) -> str:
-    if not path.is_file():
-        raise InputError(f"no file at {path}: {setting} is to name one.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(
+def _tokenizer(
     config: CorpusConfig,
     settings: TokenizerConfig,
-    described: Mapping[str, Any],
+    decides: Mapping[str, Any],
+    code: str,
     root: Path,
-    key: str,
+) -> PreTrainedTokenizerFast:
+    if settings.path is not None:
+        return tokenizers.load(settings.path)
+
+    def learn(folder: Path) -> None:
+        texts = (document.text for document in corpus.split(config).plain)
+        tokenizers.learn(settings, texts, CONTEXT).save_pretrained(folder)
+
+    name = f"tokenizer-{key_of({'settings': decides, 'code': code})}"
+    return tokenizers.load(str(_kept(root, name, learn)))
+
+
+def _encode(
+    config: CorpusConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    decides: Mapping[str, Any],
+    folder: Path,
 ) -> None:
     split = corpus.split(config)
-    made = tokenizers.make(settings, (document.text for document in split.plain), CONTEXT)
-    record: dict[str, Any] = {**described, "documents": split.counts}
-    with tempfile.TemporaryDirectory(dir=root, prefix=f".{key}-") as scratch:
-        folder = Path(scratch) / "rows"
-        made.save_pretrained(folder / "tokenizer")
-        for side, documents in (("seen", split.seen), ("held_out", split.held_out)):
-            rows, cut = encode.encode(documents, made, config)
-            if not rows:
-                raise InputError(
-                    f"corpus: no {side.replace('_', '-')} passage has {encode.FEWEST} tokens: "
-                    "give more text."
-                )
-            flat = np.concatenate([group.ravel() for group in rows.values()])
-            np.save(folder / f"{side}.npy", flat)
-            counts = {size: len(group) for size, group in rows.items()}
-            record[side] = {"tokens": len(flat), "cut": cut, "rows": counts}
-        (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
-        folder.rename(root / key)
+    record: dict[str, Any] = {**decides, "documents": split.counts}
+    for side, documents in (("seen", split.seen), ("held_out", split.held_out)):
+        rows, cut = encode.encode(documents, tokenizer, config)
+        if not rows:
+            raise InputError(
+                f"corpus: no {side.replace('_', '-')} passage has {encode.FEWEST} tokens: "
+                "give more text."
+            )
+        flat = np.concatenate([group.ravel() for group in rows.values()])
+        np.save(folder / f"{side}.npy", flat)
+        counts = {size: len(group) for size, group in rows.items()}
+        record[side] = {"tokens": len(flat), "cut": cut, "rows": counts}
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def _read(folder: Path) -> Prepared:
+def _kept(root: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """Give the folder `name` of the cache, made by `make` if it is not there."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f"{name}.lock"):
+            if not (root / name).is_dir():
+                with tempfile.TemporaryDirectory(dir=root, prefix=".making-") as scratch:
+                    folder = Path(scratch) / "folder"
+                    folder.mkdir()
+                    make(folder)
+                    folder.rename(root / name)
+    except OSError as error:
+        raise InputError(
+            f"the encoded text cannot be kept in {root} ({error.strerror or error}); set "
+            "corpus.cache=FOLDER to a place that can be written to."
+        ) from error
+    return root / name
+
+
+def _read(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Prepared:
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     sides: dict[str, Rows] = {}
     for side in ("seen", "held_out"):
@@ -150,7 +136,6 @@ def _read(folder: Path) -> Prepared:
             part = flat[at : at + length * count].astype(np.int32)
             sides[side][length] = torch.from_numpy(part.reshape(count, length))
             at += length * count
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     provenance = {**record, **{side: _summary(record[side]) for side in sides}}
     return Prepared(tokenizer, sides["seen"], sides["held_out"], provenance)
 

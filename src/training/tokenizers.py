@@ -38,27 +38,48 @@ ROBERTA = {
 }
 
 
-def make(
+def learn(
     config: TokenizerConfig, documents: Iterable[str], context: int
 ) -> PreTrainedTokenizerFast:
-    """Load the tokenizer that the settings name, or learn one.
+    """Learn the tokenizer that the settings describe.
 
     Args:
-        config: What kind; or the folder of one that is there.
+        config: What kind, and how many tokens.
         documents: Texts to learn from; used up to `sample_chars`, so their order matters.
         context: Most tokens of a text that the model will take.
 
     Raises:
-        InputError: The folder holds no fast tokenizer, or one without the tokens that rows need.
+        InputError: The text does not give so many tokens.
     """
-    if config.path is not None:
-        return _load(Path(config.path).expanduser())
-    learn = {"gpt_neox": gpt_neox, "bert": bert, "roberta": roberta}[config.kind]
-    tokenizer = learn(list(_sample(documents, config.sample_chars)), config.vocab_size, context)
+    kind = {"gpt_neox": gpt_neox, "bert": bert, "roberta": roberta}[config.kind]
+    tokenizer = kind(list(_sample(documents, config.sample_chars)), config.vocab_size, context)
     if len(tokenizer) != config.vocab_size:
         raise InputError(
             f"tokenizer.vocab_size={config.vocab_size}: the text gives {len(tokenizer)} tokens; "
             "ask for so many, or give more text."
+        )
+    return tokenizer
+
+
+def load(path: str) -> PreTrainedTokenizerFast:
+    """Load the tokenizer in a folder.
+
+    Raises:
+        InputError: There is no fast one, or one without the tokens that rows need.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"tokenizer.path={folder} is no folder.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"tokenizer.path={folder} holds no tokenizer: {error}") from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise InputError(f"tokenizer.path={folder} holds no fast tokenizer (tokenizer.json).")
+    if tokenizer.mask_token is None and tokenizer.bos_token is None:
+        raise InputError(
+            f"tokenizer.path={folder}: neither a mask token nor a start token, so rows of it "
+            "would have no beginning."
         )
     return tokenizer
 
@@ -163,20 +184,3 @@ def _sample(documents: Iterable[str], chars: int) -> Iterable[str]:
             return
         chars -= len(document)
         yield document
-
-
-def _load(folder: Path) -> PreTrainedTokenizerFast:
-    if not folder.is_dir():
-        raise InputError(f"tokenizer.path={folder} is no folder.")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"tokenizer.path={folder} holds no tokenizer: {error}") from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise InputError(f"tokenizer.path={folder} holds no fast tokenizer (tokenizer.json).")
-    if tokenizer.mask_token is None and tokenizer.bos_token is None:
-        raise InputError(
-            f"tokenizer.path={folder}: neither a mask token nor a start token, so rows of it "
-            "would have no beginning."
-        )
-    return tokenizer

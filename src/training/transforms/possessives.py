@@ -3,8 +3,8 @@
 import re
 
 FOLLOWS = re.compile(r"[ \t]+([A-Za-z]+)")
-NO_NOUN_PHRASE = frozenset(
-    """a about above across after again against ago alive all alone along already also although
+WORDS = """
+    a about above across after again against ago alive all alone along already also although
     always am among an and another any anyone anything anyway apart are around as aside at away
     be because been before behind below beneath beside besides between beyond both but by came
     can closer come could did do does down during each either enough especially even ever every
@@ -18,8 +18,8 @@ NO_NOUN_PHRASE = frozenset(
     tonight too toward towards unable under understand unless until unto up upon us very was we
     well were what whatever when whenever where wherever whether which while who whom whose why
     with within without would write yesterday yet you your
-    """.split()
-)
+"""
+NO_NOUN_PHRASE = frozenset(WORDS.split())
 """Words that begin no noun phrase after a possessive, so that "her" before one is an object.
 
 Some may begin one all the same ("her will", "her past" do, and are left out). Read as "her" and

@@ -1,0 +1,115 @@
+"""The command line of the training programs: checks, several processes, readable errors."""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import InputError, Unsupported
+from src.training.schema import CONF, RunConfig
+
+NOT_RUNS = ("help", "hydra_help", "cfg", "info", "shell_completion", "experimental_rerun")
+"""Flags with which Hydra composes nothing to run."""
+
+
+def typed(composed: DictConfig) -> Any:
+    """Turn a composed config into checked objects.
+
+    Raises:
+        InputError: A value is missing or not possible; names the key.
+    """
+    for key in sorted(OmegaConf.missing_keys(composed)):
+        raise InputError(f"{key} is required; give it as {key}=VALUE.")
+    return OmegaConf.to_object(composed)
+
+
+def run(
+    composed: DictConfig, train: Callable[[Any, Path, Any], dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Run one job: check, train, track.
+
+    Args:
+        composed: As Hydra composed it.
+        train: Given the checked config, its folder and a tracker.
+
+    Returns:
+        What training.json holds; None where it was only to be printed.
+    """
+    config: RunConfig = typed(composed)
+    if config.dry:
+        print(OmegaConf.to_yaml(composed, resolve=True))
+        return None
+    from src.tracking.tracker import build_tracker
+
+    out, tracker, state = Path(config.out), build_tracker(config.tracker), "failed"
+    if _rank() == 0:
+        resolved: Any = OmegaConf.to_container(composed, resolve=True)
+        tracker.start(resolved, config.name, "training", [], out)
+    try:
+        record = train(config, out, tracker)
+        state = "done"
+    finally:
+        tracker.finish(state)
+    if _rank() == 0:
+        loss = record["held_out_loss"]
+        shown = "none taken" if loss is None else f"{loss:.4f}"
+        print(f"{out}: {record['steps']} steps, held-out loss {shown}")
+    return record
+
+
+def main(job: Callable[[], Any], config_name: str) -> None:
+    """Run what the command line says, and exit with 0, or with a readable error.
+
+    Args:
+        job: Decorated by Hydra.
+        config_name: Its primary config in conf/training.
+    """
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in src/main.py
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    failure: str | None = None
+    with tempfile.TemporaryDirectory() as scratch:
+        if _rank():  # one process writes folders and logs
+            sys.argv += [f"hydra.run.dir={scratch}", f"hydra.sweep.dir={scratch}"]
+            sys.argv += ["hydra.output_subdir=null", "hydra/job_logging=none"]
+            sys.argv += ["hydra/hydra_logging=none"]
+        try:
+            check(sys.argv[1:], config_name)
+            job()
+        except (InputError, Unsupported) as error:
+            failure = f"error: {error}"
+        except (HydraException, OmegaConfBaseException) as error:
+            from src.launch import explain
+
+            failure = explain(error)
+    sys.exit(failure)
+
+
+def check(arguments: Sequence[str], config_name: str) -> None:
+    """Check a single run's settings before Hydra makes its folder.
+
+    Raises:
+        InputError: A value is not possible.
+        HydraException: A key, option or type is wrong.
+        OmegaConfBaseException: A value refers to something that is not there.
+    """
+    asked = get_args_parser().parse_args(list(arguments))
+    own = asked.config_dir or asked.config_path or asked.config_name
+    if asked.multirun or own or any(getattr(asked, name) for name in NOT_RUNS):
+        return
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        typed(compose(config_name, asked.overrides))
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))

@@ -1,0 +1,82 @@
+"""The command lines of the training programs, from text to a student."""
+
+import json
+import random
+import sys
+
+import pytest
+
+from src import distill, pretrain
+from src.training import entry
+
+PROGRAMS = {"pretrain": pretrain.job, "distill": distill.job}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """Sixty documents of made-up words."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("aeiounrstlmdk", k=rng.randint(2, 7))) for _ in range(200)]
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text(
+        "\n\n".join(
+            " ".join(f"The {' '.join(rng.choices(words, k=8))}." for _ in range(10))
+            for _ in range(60)
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a program in this process: exit code or error, and what it printed."""
+
+    def program(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            entry.main(PROGRAMS[name], name)
+        return ended.value.code, capsys.readouterr().out
+
+    return program
+
+
+def test_a_model_and_its_student(text, tmp_path, run):
+    """Logged to W&B offline; a wrong setting leaves no folder; the same command is done at once."""
+    data = [
+        f"corpus.sources.text.path={text}", "corpus.length=32", "corpus.held_out=0.2",
+        f"corpus.cache={tmp_path / 'cache'}", "training.steps=4", "training.batch_tokens=256",
+        "training.device=cpu", "training.threads=1",
+    ]  # fmt: skip
+    shape = ["architecture=bert", "tokenizer.vocab_size=64", "architecture.hidden_size=16"]
+    out, student = tmp_path / "model", tmp_path / "student"
+    code, _ = run("pretrain", *data, *shape, "training.step=5", f"out={out}")
+    assert "Key 'step' not in 'TrainingConfig'" in code
+    code, _ = run("pretrain", *data, *shape, "training.mask=2", f"out={out}")
+    assert "training.mask=2.0 is not possible" in code
+    assert not out.exists()
+    code, printed = run("pretrain", *data, *shape, "training.checkpoints=[2]", f"out={out}")
+    assert code is None
+    assert f"{out}: 4 steps, held-out loss" in printed
+    assert list(out.glob("wandb/offline-run-*/*.wandb"))
+    assert (out / "step2" / "model.safetensors").exists()
+    teacher = [f"distillation.teacher={out / 'final'}", "tracker=none"]
+    code, printed = run("distill", *data, *teacher, f"out={student}")
+    assert code is None
+    config = json.loads((student / "final" / "config.json").read_text())
+    assert config["num_hidden_layers"] == 2
+    assert not (student / "wandb").exists()
+    code, again = run("distill", *data, *teacher, f"out={student}")
+    assert again.splitlines()[-1] == printed.splitlines()[-1]
+    assert "loss=" not in again
+    code, _ = run("distill", *data, *teacher, "distillation.soft=1", f"out={student}")
+    assert "other settings (distillation.soft)" in code
+    code, _ = run("distill", *data, "distillation.teacher=/nowhere", f"out={tmp_path / 'none'}")
+    assert "/nowhere" in code
+
+
+def test_dry_prints_the_settings_and_leaves_nothing_else(text, tmp_path, run):
+    given = [f"corpus.sources.text.path={text}", "dry=true", f"out={tmp_path / 'm'}"]
+    code, printed = run("pretrain", *given, "training.steps=77")
+    assert code is None
+    assert "steps: 77" in printed
+    assert not list(tmp_path.glob("m/*.json"))
