@@ -1,10 +1,11 @@
 """A checkpoint loaded as a class that it is not, so that every weight of the model is random.
 
-The paper's code loads `distilbert-base-uncased` through `BertForMaskedLM`. transformers makes a BERT
-of what it finds in the checkpoint's config.json: BERT's own twelve layers, as DistilBERT's keys are
-not BERT's, and none of the checkpoint's weights, as none has a name that BERT knows. It says so in
-a warning and leaves every weight as it was initialised. The paper's "DistilBERT" rows measure that
-model. `load_subject` refuses such a checkpoint; here the fault is asked for, with a seed.
+The paper's code loads `distilbert-base-uncased` through `BertForMaskedLM`. transformers makes a
+BERT of what it finds in the checkpoint's config.json: BERT's own twelve layers, as DistilBERT's
+keys are not BERT's, and none of the checkpoint's weights, as none has a name that BERT knows. It
+says so in a warning and leaves every weight as it was initialised. The paper's "DistilBERT" rows
+measure that model. `load_subject` refuses such a checkpoint; here the fault is asked for, with a
+seed.
 """
 
 from dataclasses import dataclass, field
