@@ -89,7 +89,7 @@ class Receipt:
         elements_changed: Weights in changed modules.
         memory_bytes_before: Bytes of all tensors, shared storage counted once.
         memory_bytes_after: The same after.
-        disk_bytes: Size of the compressed model's state, really saved as safetensors.
+        disk_bytes: Size of the safetensors file that the compressed model's state makes.
         mean_bits: Stored bits over all elements: 8 * memory_bytes_after / elements.
         stored_bits: Stored bits per weight over the changed weights; None where there are none.
         nominal_bits: Bits per weight as the (last) method calls itself, where it says.

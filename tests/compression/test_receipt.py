@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from src.compression import storage
+from src.compression.bnb import BitsAndBytesConfig
 from src.compression.casting import CastConfig
 from src.compression.drop_layers import DropLayersConfig
 from src.compression.linears import dense_weight
@@ -18,7 +21,7 @@ from src.compression.receipt import describe_change
 from src.compression.registry import METHODS, Outcome, compress, compression
 from src.compression.stack import StackConfig, kinds_of, plain_settings
 from src.compression.uniform import UniformConfig
-from src.errors import InputError
+from src.errors import InputError, Unsupported
 from src.tracking.plain import plain
 
 
@@ -67,26 +70,57 @@ def test_a_change_by_hand(monkeypatch):
     assert math.isnan(describe_change("m", "Linear", before, None, bits=4).relative_error)
 
 
+SAVED = {
+    "none": NoneConfig(),
+    "ptq": PtqConfig(),
+    "uniform 3": UniformConfig(weight_bits=3, granularity="group"),
+    "fp8": CastConfig(format="fp8_e4m3"),
+    "bf16": CastConfig(format="bf16", mode="model"),
+    "nf4": BitsAndBytesConfig(),
+}
+
+
+@pytest.mark.parametrize("settings", SAVED.values(), ids=SAVED)
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
-def test_disk_bytes_are_those_of_a_saved_file(name, load, tmp_path, monkeypatch):
+def test_disk_bytes_are_those_of_a_saved_file(name, settings, load, tmp_path):
     subject = load(name)
-    subject.model.save_pretrained(tmp_path)
-    saved = (tmp_path / "model.safetensors").stat().st_size
-    receipt = compress(subject, NoneConfig())
-    assert receipt.disk_bytes == pytest.approx(saved, rel=0.02)  # the names in the header differ
-    values = sum(t.numel() * t.element_size() for t in subject.model.parameters())
-    assert receipt.disk_bytes > values
-    monkeypatch.setattr(storage, "SHARD_BYTES", 5000)
-    assert storage.disk_bytes(subject.model) == pytest.approx(saved, rel=0.1)
+    receipt = compress(subject, settings)
+    state = dict(storage._distinct(iter(subject.model.state_dict().items())))
+    save_file({key: value.clone() for key, value in state.items()}, tmp_path / "x")
+    assert receipt.disk_bytes == (tmp_path / "x").stat().st_size
 
 
-def test_a_full_disk_is_named(load, monkeypatch):
-    def full(*_):
-        raise OSError("No space left on device")
+def test_names_that_json_escapes_count_as_saved(tmp_path):
+    state = {'a"\u00e9': torch.zeros(0, 3), "b": torch.zeros((), dtype=torch.bool)}
+    save_file(state, tmp_path / "x")
+    model = SimpleNamespace(state_dict=lambda: state)
+    assert storage.disk_bytes(model) == (tmp_path / "x").stat().st_size
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(InputError, match="TMPDIR"):
-        compress(load("bert"), NoneConfig())
+
+def test_a_dtype_that_no_file_holds_is_refused():
+    model = SimpleNamespace(state_dict=lambda: {"a": torch.zeros(2, dtype=torch.complex128)})
+    with pytest.raises(Unsupported, match="complex128"):
+        storage.disk_bytes(model)
+
+
+def test_the_hash_tells_names_dtypes_shapes_and_values_apart():
+    def hashed(name="weight", **changes):
+        module = nn.Module()
+        settings = {"values": [1.0, 2.0, 3.0, 4.0], "dtype": torch.float32, "shape": (2, 2)}
+        settings |= changes
+        values = torch.tensor(settings["values"], dtype=settings["dtype"])
+        module.register_buffer(name, values.reshape(settings["shape"]))
+        return storage.digest(module)
+
+    different = [
+        hashed(),
+        hashed("other"),
+        hashed(dtype=torch.float64),
+        hashed(shape=(4,)),
+        hashed(values=[1.0, 2.0, 4.0, 3.0]),
+    ]
+    assert len(set(different)) == 5
+    assert hashed() == different[0]
 
 
 def test_what_a_receipt_claims_is_in_the_file(load):
