@@ -1,5 +1,6 @@
 """A corpus as rows of tokens, ready to train on, and kept on disk for the next run."""
 
+import functools
 import json
 import tempfile
 from collections.abc import Callable, Mapping
@@ -59,38 +60,33 @@ def prepare(config: CorpusConfig, tokenizer: TokenizerConfig) -> Prepared:
     """
     described = describe_corpus(config)
     code = code_digest()
+    split = functools.cache(lambda: corpus.split(config))
     root = Path(config.cache).expanduser() if config.cache else cache_folder() / "rows"
-    made = _tokenizer(config, tokenizer, describe_tokenizer(described, tokenizer), code, root)
+    if tokenizer.path is not None:
+        made = tokenizers.load(tokenizer.path)
+    else:
+        learned = {"settings": describe_tokenizer(described, tokenizer), "code": code}
+        name = f"tokenizer-{key_of(learned)}"
+        made = tokenizers.load(str(_kept(root, name, lambda to: _learn(split(), tokenizer, to))))
     decides = {"corpus": described, "tokenizer": tokenizer_digest(made), "code": code}
-    folder = _kept(root, f"rows-{key_of(decides)}", lambda to: _encode(config, made, decides, to))
+    folder = _kept(
+        root, f"rows-{key_of(decides)}", lambda to: _encode(split(), config, made, decides, to)
+    )
     return _read(folder, made)
 
 
-def _tokenizer(
-    config: CorpusConfig,
-    settings: TokenizerConfig,
-    decides: Mapping[str, Any],
-    code: str,
-    root: Path,
-) -> PreTrainedTokenizerFast:
-    if settings.path is not None:
-        return tokenizers.load(settings.path)
-
-    def learn(folder: Path) -> None:
-        texts = (document.text for document in corpus.split(config).plain)
-        tokenizers.learn(settings, texts, CONTEXT).save_pretrained(folder)
-
-    name = f"tokenizer-{key_of({'settings': decides, 'code': code})}"
-    return tokenizers.load(str(_kept(root, name, learn)))
+def _learn(split: corpus.Split, settings: TokenizerConfig, folder: Path) -> None:
+    texts = (document.text for document in split.plain)
+    tokenizers.learn(settings, texts, CONTEXT).save_pretrained(folder)
 
 
 def _encode(
+    split: corpus.Split,
     config: CorpusConfig,
     tokenizer: PreTrainedTokenizerFast,
     decides: Mapping[str, Any],
     folder: Path,
 ) -> None:
-    split = corpus.split(config)
     record: dict[str, Any] = {**decides, "documents": split.counts}
     for side, documents in (("seen", split.seen), ("held_out", split.held_out)):
         rows, cut = encode.encode(documents, tokenizer, config)
