@@ -1,5 +1,6 @@
 """Every yaml of the training programs composes and validates; their command lines."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,16 @@ def hydra_ready():
 @pytest.mark.parametrize(("program", "group", "option"), EVERY)
 def test_every_option_composes_and_validates(program, group, option):
     assert typed(compose(program, [*PROGRAMS[program], f"{group}={option}"])).training.steps
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in (CONF / "recipe").glob("*.yaml")))
+def test_every_recipe_composes_and_validates(recipe):
+    text = (CONF / "recipe" / f"{recipe}.yaml").read_text()
+    program = re.search(r"python -m src\.(\w+) recipe=(\S+)", text)
+    assert program[2] == recipe
+    checked = typed(compose(program[1], [*PROGRAMS[program[1]], f"recipe={recipe}"]))
+    assert checked.name == recipe
+    assert checked.out == f"multirun/training/{recipe}"
 
 
 @pytest.mark.parametrize("kind", ["gpt_neox", "bert", "roberta"])
