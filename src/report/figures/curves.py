@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from src.report.figures import style
-from src.report.figures.material import DENSE, Material
+from src.report.figures.material import Material
 from src.report.figures.registry import NotDrawn, add
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def _published(material: Material, rows: pd.DataFrame, columns: list[str]) -> pd
 
 def draw_curves(data: pd.DataFrame, material: Material, title: str) -> "list[Figure]":
     """Draw a panel a model, a line a compression, bands where there are intervals."""
-    models = list(data["model"].drop_duplicates())
-    lines = _order(data)
+    models = material.models(data["model"])
+    lines = material.compressions(data["compression"])
     across = min(ACROSS, len(models))
     down = -(-len(models) // across)
     figure = style.page(
@@ -107,12 +107,6 @@ def _handles(data: pd.DataFrame, lines: list[str]) -> "list[Line2D]":
         ideal = f"ideal ({data['ideal'].dropna().iloc[0]:g})"
         handles.append(Line2D([], [], color="0.45", lw=0.8, ls=(0, (1, 2)), label=ideal))
     return handles
-
-
-def _order(data: pd.DataFrame) -> list[str]:
-    """List the lines, dense first, so that it has the same look everywhere."""
-    names = list(data["compression"].drop_duplicates())
-    return sorted(names, key=lambda name: not name.startswith(DENSE))
 
 
 def _panel(axes: "Axes", rows: pd.DataFrame, lines: list[str]) -> None:

@@ -188,10 +188,22 @@ def _name(axes: "Axes", at: float, name: str) -> None:
     figure = axes.get_figure()
     assert figure is not None
     axes.text(
-        style.EDGE / style.WIDTH, at, name.replace("->", "→"), fontsize=7.0, fontweight="bold",
+        style.EDGE / style.WIDTH, at, _short(name), fontsize=7.0, fontweight="bold",
         va="center", clip_on=False, in_layout=False,
         transform=blended_transform_factory(figure.transFigure, axes.transData),
     )  # fmt: skip
+
+
+def _short(pair: str) -> str:
+    """Write what both cells of a pair have in common once: "m none -> m ptq", "m: none → ptq"."""
+    first, _, second = pair.partition(" -> ")
+    words = first.split(), second.split()
+    same = 0
+    while same < min(map(len, words)) - 1 and words[0][same] == words[1][same]:
+        same += 1
+    name = " ".join(words[0][:same])
+    changed = " → ".join(" ".join(part[same:]) for part in words)
+    return f"{name}: {changed}" if name else changed
 
 
 def _ticks(axes: "Axes", blocks: Sequence[pd.DataFrame], benchmark: str, metric: str) -> None:

@@ -97,6 +97,16 @@ class Material:
             table = table[(table["metric"] != metric) | (table["benchmark"] == first)]
         return self.places.merge(table, on="cell").reset_index(drop=True)
 
+    def models(self, some: "pd.Series[str]") -> list[str]:
+        """List the models among some, those with a size by it, in the order of the table."""
+        sizes = self.places.groupby("model", sort=False)["size"].first().sort_values(kind="stable")
+        return [str(name) for name in sizes.index if name in set(some)]
+
+    def compressions(self, some: "pd.Series[str]") -> list[str]:
+        """List the compressions among some, dense first, in the order of the table."""
+        found = self.places.sort_values("is_dense", ascending=False, kind="stable")["compression"]
+        return [str(name) for name in found.drop_duplicates() if name in set(some)]
+
     @property
     def notes(self) -> list[str]:
         """Sentences that have to stand below a figure of these cells."""

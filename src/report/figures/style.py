@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
 WIDTH = 7.2
 """Inches: the text width of a page in two columns."""
 EDGE = 0.08
 """Inches that stay free at the edges."""
+GAP = 0.06
+"""Inches between title, legend, panels and notes."""
 FAINT = "0.62"
 SETTINGS: Mapping[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -106,42 +111,65 @@ def page(
 
     Args:
         height: Of the panels, in inches; what stands above and below comes on top.
-        title: Broken into lines where it is long.
+        title: Broken into lines where it is long, as notes are.
         notes: Sentences, each on a line or more of its own.
         handles: What the legend explains, in its order.
         width: Inches.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    head = wrapped(title, int(width * 12))
-    foot = "\n".join(wrapped(note, int(width * 19)) for note in notes if note)
-    columns = _legend_columns(handles, width)
-    above = EDGE + 0.18 * (1 + head.count("\n"))
-    legend = 0.17 * -(-len(handles) // columns) + 0.04 if handles else 0.0
-    below = 0.115 * (1 + foot.count("\n")) + EDGE if foot else 0.0
-    total = above + legend + height + below
-    made = Figure(figsize=(width, total), layout="constrained")
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)  # it can measure texts
+    head = _text(made, title, fontsize=9.5, fontweight="bold")
+    foot = _text(made, "\n".join(note for note in notes if note), fontsize=6.5, color="0.35")
+    legend = _legend(made, handles) if handles else None
+    tall = [_inches(part).height + GAP if part else 0.0 for part in (head, legend, foot)]
+    total = sum(tall) + height + 2 * EDGE
+    made.set_size_inches(width, total)
+    head.set_position((EDGE / width, 1 - EDGE / total))
+    foot.set_position((EDGE / width, (EDGE + tall[2] - GAP) / total))
+    if legend:
+        below_title = 1 - (EDGE + tall[0]) / total
+        legend.set_bbox_to_anchor((EDGE / width, below_title), transform=made.transFigure)
     made.get_layout_engine().set(  # type: ignore[call-arg, union-attr]
         w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.03,
-        rect=(0, below / total, 1, height / total),
+        rect=(0, (EDGE + tall[2]) / total, 1, height / total),
     )  # fmt: skip
-    left = EDGE / width
-    kept: dict[str, Any] = {"ha": "left", "va": "top", "in_layout": False}
-    made.text(left, 1 - EDGE / total, head, fontsize=9.5, fontweight="bold", **kept)
-    made.text(left, below / total, foot, fontsize=6.5, color="0.35", linespacing=1.25, **kept)
-    if handles:
-        shown = made.legend(
-            handles=list(handles), loc="upper left", bbox_to_anchor=(left, 1 - above / total),
-            ncols=columns, borderaxespad=0, borderpad=0, columnspacing=1.5, labelspacing=0.35,
-        )  # fmt: skip
-        shown.set_in_layout(False)
     return made
 
 
-def _legend_columns(handles: "Sequence[Artist]", width: float) -> int:
-    """Give the columns of a legend that go side by side."""
-    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
-    return max(1, min(len(handles), int((width - 2 * EDGE) / (0.55 + 0.062 * longest))))
+def _text(figure: "Figure", text: str, **look: Any) -> "Text":
+    """Add a text that is broken into as many lines as the width of the figure asks for."""
+    room = figure.get_figwidth() - 2 * EDGE
+    made = figure.text(0, 0, "", ha="left", va="top", in_layout=False, linespacing=1.2, **look)
+    characters = int(room * 170 / look["fontsize"])
+    while True:
+        made.set_text("\n".join(wrapped(line, characters) for line in text.split("\n")))
+        if not text or _inches(made).width <= room or characters < 10:
+            return made
+        characters = min(characters - 1, int(characters * room / _inches(made).width))
+
+
+def _legend(figure: "Figure", handles: "Sequence[Artist]") -> "Legend":
+    """Add a legend of as many columns as the width of the figure has room for."""
+    columns = len(handles)
+    while True:
+        made = figure.legend(
+            handles=list(handles), loc="upper left", ncols=columns, borderaxespad=0, borderpad=0,
+            columnspacing=1.5, labelspacing=0.35, handletextpad=0.5,
+        )  # fmt: skip
+        made.set_in_layout(False)
+        if columns == 1 or _inches(made).width <= figure.get_figwidth() - 2 * EDGE:
+            return made
+        made.remove()
+        columns -= 1
+
+
+def _inches(artist: "Artist") -> "Bbox":
+    figure = artist.get_figure(root=True)
+    assert figure is not None
+    return artist.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
 
 
 def wrapped(text: str, characters: int) -> str:
@@ -149,11 +177,27 @@ def wrapped(text: str, characters: int) -> str:
     return "\n".join(textwrap.wrap(text, characters, break_on_hyphens=True)) or text
 
 
+def cut(text: str, characters: int) -> str:
+    """Shorten a text in its middle, as names differ at their ends."""
+    if len(text) <= characters:
+        return text
+    half = (characters - 1) // 2
+    return f"{text[: characters - 1 - half]}…{text[-half:]}"
+
+
 def thousands(axes: "Axes") -> None:
     """Write the numbers of a horizontal axis of steps as 143k."""
     from matplotlib.ticker import FuncFormatter
 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+
+
+def size(value: float) -> str:
+    """Write a number of bytes as 4.5 MB."""
+    for unit, letters in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if abs(value) >= unit:
+            return f"{value / unit:.3g} {letters}"
+    return f"{value:.3g} B"
 
 
 def short(value: float) -> str:

@@ -77,16 +77,29 @@ def test_verdicts_have_marks_of_their_own(tmp_path):
 def test_a_large_sweep_takes_pages_and_loses_no_row(tmp_path):
     rows = [
         row(category, 1.0, pair=f"a-model-with-a-long-name-{n} none -> it quantized to {n} bits")
-        for n in range(40)
+        for n in range(18)
         for category in CATEGORIES
     ]
     data, pages = drawn(sweep(tmp_path, rows))
-    assert len(data) == 160
+    assert len(data) == 72
     shown = [label.get_text() for page in pages for label in page.axes[0].get_yticklabels()]
-    assert len(shown) == 160
-    assert len(pages) == -(-40 // (ROWS // 6))
+    assert len(shown) == 72
+    assert len(pages) == -(-18 // (ROWS // 6))
     assert not any(outside(page) for page in pages)
     assert f"(2 of {len(pages)})" in pages[1].texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("pair", "told"),
+    [
+        ("m-step1 none -> m-step1 ptq", "m-step1: none → ptq"),
+        ("m none seed=0 -> m prune a=1 seed=0", "m: none seed=0 → prune a=1 seed=0"),
+        ("a none -> b none", "a none → b none"),
+    ],
+)
+def test_what_two_cells_share_is_said_once(tmp_path, pair, told):
+    _, (figure,) = drawn(sweep(tmp_path, [row("gender", 1.0, pair=pair)]))
+    assert told in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_differences_without_interval_are_drawn_and_said(tmp_path):
