@@ -1,5 +1,6 @@
 """One run of the loop: device and processes, resuming, the record and the tracker."""
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.utils import logging as transformers_logging
 
 from src.errors import InputError
+from src.processes import from_first
 from src.tracking.tracker import NoTracker, Tracker
 from src.training.config import TrainingConfig
 from src.training.folders import writing
@@ -93,10 +95,9 @@ def fit(
     Raises:
         InputError: `out` holds another run or cannot be written, or has no state of that step.
     """
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    if args.should_save:
-        check_same(out, about)
+    from_first(lambda: _begin(out, about))
+    if resume_step is None and (record := finished(out)) is not None:
+        return record
     state = find_state(out, resume_step)
     start = int(state.name.removeprefix("step")) if state is not None else 0
     if args.process_index == 0:
@@ -115,6 +116,21 @@ def fit(
     if not args.should_save:
         return {}
     return write_curve(out / "training.json", history, finished=ended, run=about)
+
+
+def _begin(out: Path, about: Mapping[str, Any]) -> None:
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    check_same(out, about)
+
+
+def finished(out: Path) -> dict[str, Any] | None:
+    """Give what training.json holds where the run in `out` is finished, None otherwise."""
+    file = out / "training.json"
+    if not file.exists() or not (out / "final").is_dir():
+        return None
+    record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return record if record.get("finished") else None
 
 
 def find_state(out: Path, step: int | None) -> Path | None:

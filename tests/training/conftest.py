@@ -79,3 +79,18 @@ def untrained(tokenizer):
         return build(config, tokenizer(kind), torch.device("cpu"), seed)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory):
+    """Sixty documents of made-up words."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("aeiounrstlmdk", k=rng.randint(2, 7))) for _ in range(200)]
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text(
+        "\n\n".join(
+            " ".join(f"The {' '.join(rng.choices(words, k=8))}." for _ in range(10))
+            for _ in range(60)
+        )
+    )
+    return path

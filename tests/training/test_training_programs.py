@@ -1,7 +1,6 @@
 """The command lines of the training programs, from text to a student."""
 
 import json
-import random
 import sys
 
 import pytest
@@ -10,21 +9,6 @@ from src import distill, pretrain
 from src.training import entry
 
 PROGRAMS = {"pretrain": pretrain.job, "distill": distill.job}
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    """Sixty documents of made-up words."""
-    rng = random.Random(0)
-    words = ["".join(rng.choices("aeiounrstlmdk", k=rng.randint(2, 7))) for _ in range(200)]
-    path = tmp_path_factory.mktemp("text") / "text.txt"
-    path.write_text(
-        "\n\n".join(
-            " ".join(f"The {' '.join(rng.choices(words, k=8))}." for _ in range(10))
-            for _ in range(60)
-        )
-    )
-    return path
 
 
 @pytest.fixture
