@@ -1,6 +1,6 @@
 # Everything runs in .venv; `make setup` makes it. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup gptq-env demo test test-slow lint format data bench clean
+.PHONY: help setup gptq-env demo test test-slow lint format data bench report clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,6 +48,9 @@ lint: setup  ## ruff and mypy --strict
 format: setup  ## Let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+report: setup  ## Write SWEEP=DIR as one HTML file, DIR/report.html
+	$(BIN)/python -m src.report.html '$(SWEEP)' $(ARGS)
 
 data: setup  ## Download and verify all benchmark files into the cache
 	$(BIN)/python -m src.data.download $(ARGS)

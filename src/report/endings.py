@@ -51,12 +51,13 @@ def endings(rows: Sequence[Row]) -> Iterator[Text]:
     for state in ("unsupported", "running", "killed", "unreadable", "failed"):
         for row in rows:
             if row.cell.state == state:
-                line = Text(f"{state}: {row.label.text}: {_reason(row.cell)}")
+                line = Text(f"{state}: {row.label.text}: {reason_of(row.cell)}")
                 line.append(f" ({row.cell.directory})", style="dim")
                 yield line
 
 
-def _reason(cell: Cell) -> str:
+def reason_of(cell: Cell) -> str:
+    """Say in a line why a cell has no numbers."""
     if cell.state == "killed":
         return "its process ended without a word; the same command runs it again"
     if cell.state == "running":

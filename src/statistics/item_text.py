@@ -32,6 +32,22 @@ def item_texts(cell: Cell, root: Path | None = None) -> dict[tuple[str, str], st
     }
 
 
+def parts(item: Item) -> list[tuple[str, str]]:
+    """Give an item's texts with what each of them is, the stereotype first."""
+    match item:
+        case SentencePair():
+            return [("more stereotyping", item.more), ("less stereotyping", item.less)]
+        case FillIn() | Discourse():
+            order = {"stereotype": 0, "anti-stereotype": 1}
+            named = sorted(item.candidates, key=lambda each: order.get(each.label, 2))
+            return [("context", item.context), *((each.label, each.sentence) for each in named)]
+        case AssociationTest():
+            sets = {"targets X": item.x, "targets Y": item.y, "attributes A": item.a}
+            sets["attributes B"] = item.b
+            return [(name, " · ".join(sentences)) for name, sentences in sets.items()]
+    return []
+
+
 def text(item: Item) -> str:
     """Give an item's text in one line, the stereotype first."""
     match item:

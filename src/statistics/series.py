@@ -14,6 +14,8 @@ FEWEST = 3
 """Cells that make a series."""
 DERIVED = ("model.name", "model.id", "model.revision", "compression.name", "sweep")
 """Settings that follow from others, such as a name with the step in it."""
+DERIVED_COMPRESSION = ("compression.name", "sweep")
+"""Those of them that do so where the model is one and the same."""
 NOT_ORDERED = ("seed", "n_permutations")
 """Numbers that are no axis: more of them is not more of anything."""
 NUMBER_OF = {"k": 1e3, "m": 1e6, "b": 1e9}
@@ -93,8 +95,11 @@ def _settings(cell: Cell) -> dict[str, Any]:
 
 def _others(settings: dict[str, Any], axis: str) -> str:
     """Write down everything but the axis, so that equal text means equal settings."""
+    # Along a setting of the model its name may say which; along one of the compression two names
+    # are two models.
+    derived = DERIVED if axis.startswith("model.") else DERIVED_COMPRESSION
     return json.dumps(
-        {k: v for k, v in settings.items() if k != axis and k not in DERIVED}, sort_keys=True
+        {k: v for k, v in settings.items() if k != axis and k not in derived}, sort_keys=True
     )
 
 
@@ -128,6 +133,8 @@ def _label(settings: Sequence[dict[str, Any]], axis: str) -> str:
     if len({told.get("model.name") for told in settings}) > 1:
         parts = [parts[0].partition("-")[0]]
         parts += [str(first[k]) for k in ("model.size", "model.step") if k in first and k != axis]
-    names = [str(told.get("compression.name")) for told in settings]
-    compressed = next((name for name in names if name != "none"), names[0])
-    return " ".join([*parts, compressed])
+    compressed = [told for told in settings if told.get("compression.name") != "none"] or settings
+    # Named points of a ladder (uniform_8, uniform_4) have their method in common.
+    same = len({told.get("compression.name") for told in compressed}) == 1
+    name = compressed[0].get("compression.name" if same else "compression.kind")
+    return " ".join([*parts, str(name)])

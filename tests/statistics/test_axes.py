@@ -183,3 +183,17 @@ def test_a_sweep_without_an_axis_has_none():
     one = Measured(cell(), stereoset(np.ones(20), np.arange(20) % 2))
     found = analyse([one, one], SETTINGS)
     assert [found[name] for name in ("rank_correlations", "best", "trends")] == [[], [], []]
+
+
+def test_two_models_of_one_ladder_are_two_series():
+    """Their names and ids follow from nothing: neither may take the other's place."""
+    ladder = [
+        cell(model__name=name, model__id=f"me/{name}", compression__name=f"uniform_{bits}",
+             compression__kind="uniform", compression__weight_bits=bits)
+        for name in ("one", "two")
+        for bits in (8, 4, 2)
+    ]  # fmt: skip
+    found = {one.label: one for one in series(ladder)}
+    assert set(found) == {"one uniform", "two uniform"}
+    assert found["one uniform"].cells == tuple(ladder[2::-1])
+    assert found["two uniform"].cells == tuple(ladder[:2:-1])
