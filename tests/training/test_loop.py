@@ -193,6 +193,20 @@ def test_a_folder_of_another_run_is_refused(train, tmp_path):
     assert train("bert", out, states="last", threads=None)["finished"]  # these decide nothing
 
 
+class Unrepeatable(TrainerCallback):
+    """Does what torch has no kernel for that gives the same result each time."""
+
+    def on_step_begin(self, args, state, control, **more):
+        torch.empty(5).put_(torch.tensor([1, 1]), torch.ones(2))
+
+
+def test_an_operation_that_is_not_repeatable_is_refused(train, tmp_path):
+    with pytest.raises(InputError, match="put_ does not have a deterministic implementation"):
+        train("bert", tmp_path / "m", callbacks=[Unrepeatable()])
+    assert not torch.are_deterministic_algorithms_enabled()
+    train("bert", tmp_path / "n", callbacks=[Unrepeatable()], deterministic=False)
+
+
 def test_seconds_end_a_run(train, tmp_path):
     record = train("gpt_neox", tmp_path / "m", steps=10**6, seconds=0.5)
     assert 1 < record["steps"] < 10**6
