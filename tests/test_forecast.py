@@ -16,7 +16,7 @@ from src.compression.stack import spans_sequences
 from src.errors import CellFailed
 from src.forecast import SHARE_OF_PEAK, Forecast, forecast, print_forecast, total
 from src.schema import ROOT, typed
-from src.scoring.probe import refusal
+from src.scoring.probe import spanning_layers
 
 schema.register()
 sweep.register()
@@ -70,7 +70,7 @@ def test_settings_say_whether_layers_span_sequences(overrides, load):
     settings = typed(config(*overrides)).compression
     one = load("gpt_neox")
     compress(one, settings)
-    assert spans_sequences(settings) == bool(refusal(one))
+    assert spans_sequences(settings) == bool(spanning_layers(one.model))
 
 
 def test_a_total_counts_each_checkpoint_once():

@@ -90,7 +90,7 @@ def quantize(subject: "Subject", settings: BitsAndBytesConfig) -> Outcome:
 
 def _int8(subject: "Subject", settings: BitsAndBytesConfig) -> tuple[Any, dict[str, Any]]:
     from src.compression.layers.bitsandbytes import SequenceInt8Linear
-    from src.compression.layers.layout import BatchLayout
+    from src.models.batch_layout import BatchLayout
 
     layout = BatchLayout(subject.model)
 

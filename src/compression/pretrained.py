@@ -206,7 +206,7 @@ def _stand_in(subject: "Subject") -> None:
         return
     library("bitsandbytes")
     from src.compression.layers.bitsandbytes import stand_in
-    from src.compression.layers.layout import BatchLayout
+    from src.models.batch_layout import BatchLayout
 
     layout = BatchLayout(subject.model)
     for name, module in list(subject.model.named_modules()):

@@ -37,7 +37,7 @@ class PtqConfig:
 def quantize_dynamic(subject: "Subject", settings: PtqConfig) -> Outcome:
     """Replace linear layers by dynamically quantized ones."""
     from src.compression.layers.dynamic_int8 import DynamicInt8Linear
-    from src.compression.layers.layout import BatchLayout
+    from src.models.batch_layout import BatchLayout
 
     layout = BatchLayout(subject.model)
 

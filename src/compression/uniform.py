@@ -160,8 +160,8 @@ def _builder(
 ) -> Build:
     """Give what makes a layer of a weight; a weight that is packed already is used as it is."""
     from src.compression.layers.grid import quantize
-    from src.compression.layers.layout import BatchLayout
     from src.compression.layers.uniform import UniformLinear
+    from src.models.batch_layout import BatchLayout
 
     layout = BatchLayout(subject.model)
 

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from src.errors import InputError
+from src.models.batch_layout import BatchLayout, layouts_of
 from src.models.subject import Subject
 from src.scoring.attention import received_attention
 from src.scoring.batching import Batch, Budget, Forward, batches
@@ -16,7 +17,7 @@ from src.scoring.cpu_linear import PackedLinears
 from src.scoring.head import SelectiveHead, asked_of
 from src.scoring.packed_attention import PackedAttention, padding
 from src.scoring.packing import POOLINGS, packs
-from src.scoring.probe import furthest, refusal, samples, tolerance
+from src.scoring.probe import furthest, refusal, samples, spanning_layers, tolerance
 from src.scoring.requests import Answer
 from src.scoring.tensors import means, on, split
 
@@ -72,6 +73,8 @@ class Engine:
     _linears: PackedLinears | None = field(init=False, default=None)
     _head: SelectiveHead = field(init=False)
     _attention: PackedAttention = field(init=False)
+    _spanning: bool = field(init=False, default=False)
+    _layouts: list[BatchLayout] = field(init=False, default_factory=list)
 
     def warm_up(self, forwards: Sequence[Forward]) -> None:
         """Run the shortest input of each kind once, so that one-time costs are not timed.
@@ -116,7 +119,10 @@ class Engine:
             self._head = stack.enter_context(closing(SelectiveHead(model, self.direct)))
             self._linears = self._linears or PackedLinears(model)
             stack.enter_context(self._linears.in_use())
-            self._attention = PackedAttention(model, self.subject.objective == "causal")
+            self._spanning = bool(spanning_layers(model))
+            self._layouts = layouts_of(model)
+            causal = self.subject.objective == "causal"
+            self._attention = PackedAttention(model, causal, exact=self._spanning)
             yield
 
     def _try_packing(self, forwards: Sequence[Forward]) -> None:
@@ -163,7 +169,8 @@ class Engine:
 
     def _packs(self, forwards: Sequence[Forward]) -> Iterator[Batch]:
         width = int(self.subject.model.get_input_embeddings().weight.shape[1])
-        return packs(forwards, self._budget(), self.subject.objective == "causal", width)
+        shared = self.subject.objective == "causal" and not self._spanning
+        return packs(forwards, self._budget(), shared, width)
 
     def _budget(self) -> Budget:
         logits = None if self.direct else self.batch_logits
@@ -206,7 +213,7 @@ class Engine:
             answers[id(forward)] = answer
         self.work.forwards += len(batch.forwards)
         self.work.tokens += batch.tokens
-        self.work.padding += padding(batch.ends)
+        self.work.padding += padding(batch.ends, self._attention.spread)
         self.work.batches += 1
         self.on_batch(len(batch.forwards))
 
@@ -218,8 +225,7 @@ class Engine:
             inputs["position_ids"] = on(device, batch.positions + self._attention.first_position)
         if batch.pooling == "attention":
             return received_attention(model, inputs["input_ids"])
-        packed = self._attention.over(batch.ends) if batch.ends else nullcontext()
-        with packed:
+        with self._packed(batch):
             if not batch.pooling:
                 values = self._values(batch, inputs)
                 self.selective, self.direct = self._head.selective, self._head.direct
@@ -229,6 +235,17 @@ class Engine:
         if batch.pooling == "first":
             return hidden[on(device, np.array([nodes[0] for nodes in batch.nodes]))]
         return means(hidden, batch.nodes)
+
+    @contextmanager
+    def _packed(self, batch: Batch) -> Iterator[None]:
+        """Tell attention, and layers that span their sequence, where packed ones end."""
+        with ExitStack() as stack:
+            if batch.ends:
+                stack.enter_context(self._attention.over(batch.ends))
+                lengths = [len(tree) for tree in batch.ends]
+                for layout in self._layouts:
+                    stack.enter_context(layout.packed(lengths, self.subject.device))
+            yield
 
     def _values(self, batch: Batch, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Compute what the pairs of a batch's forwards ask for, joined, one value or row a pair."""

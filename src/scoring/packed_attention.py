@@ -30,8 +30,9 @@ class Layout:
             the first; None where the trees are equal in size.
         scatter: Place in that table of each token; None likewise.
         mask: Whether a node (third axis) sees another (fourth), shape (trees, 1, nodes, nodes);
-            None where all of a tree's nodes see each other.
+            None where all of a tree's nodes see each other, or all before them.
         trees: How many there are.
+        before: Whether every node sees those before it and no others.
     """
 
     tokens: slice
@@ -39,38 +40,43 @@ class Layout:
     scatter: torch.Tensor | None
     mask: torch.Tensor | None
     trees: int
+    before: bool = False
 
 
-def find_layouts(ends: Sequence[Integers], causal: bool, device: torch.device) -> list[Layout]:
+def find_layouts(
+    ends: Sequence[Integers], causal: bool, device: torch.device, spread: float = SPREAD
+) -> list[Layout]:
     """Lay packed trees out for attention, those of about the same size in one table.
 
     Args:
         ends: Of each tree, see `src.scoring.packing.Tree`; the largest first.
         causal: Whether a node sees its ancestors only, or its whole tree.
         device: Where the model is.
+        spread: See `SPREAD`; 1 leaves no place empty.
     """
     layouts, start = [], 0
-    for table in _tables(ends):
+    for table in _tables(ends, spread):
         layouts.append(_layout(table, start, causal, device))
         start = layouts[-1].tokens.stop
     return layouts
 
 
-def padding(ends: Sequence[Integers]) -> int:
+def padding(ends: Sequence[Integers], spread: float = SPREAD) -> int:
     """Count the places of attention's tables that hold no token.
 
     Args:
         ends: As for `find_layouts`.
+        spread: Likewise.
     """
-    tables = _tables(ends)
+    tables = _tables(ends, spread)
     return sum(len(table[0]) * len(table) - sum(map(len, table)) for table in tables)
 
 
-def _tables(ends: Sequence[Integers]) -> Iterator[Sequence[Integers]]:
+def _tables(ends: Sequence[Integers], spread: float) -> Iterator[Sequence[Integers]]:
     """Cut trees into groups of about the same size; the first of each is its largest."""
     first = 0
     for at in range(1, len(ends) + 1):
-        if at == len(ends) or len(ends[at]) * SPREAD < len(ends[first]):
+        if at == len(ends) or len(ends[at]) * spread < len(ends[first]):
             yield ends[first:at]
             first = at
 
@@ -82,7 +88,11 @@ def _layout(ends: Sequence[Integers], start: int, causal: bool, device: torch.de
     inside = columns < sizes[:, None]
     equal = bool(inside.all())
     mask = None
-    if causal:
+    before = causal and all((tree == len(tree)).all() for tree in ends)
+    if before:
+        # What stands in for missing nodes comes after all others, which therefore do not see it.
+        pass
+    elif causal:
         # Places that no node has see each other: a row without any would not be a number.
         until = np.full(inside.shape, columns.size)
         until[inside] = np.concatenate(ends)
@@ -93,11 +103,11 @@ def _layout(ends: Sequence[Integers], start: int, causal: bool, device: torch.de
         keys = torch.from_numpy(inside).to(device)[:, None, None, :]
         mask = keys.expand(-1, -1, columns.size, -1)
     if equal:
-        return Layout(tokens, None, None, mask, sizes.size)
+        return Layout(tokens, None, None, mask, sizes.size, before)
     gather = np.zeros(inside.shape, dtype=np.int64)
     gather[inside] = np.arange(sizes.sum())
     scatter = torch.from_numpy(np.flatnonzero(inside)).to(device)
-    return Layout(tokens, torch.from_numpy(gather).to(device), scatter, mask, sizes.size)
+    return Layout(tokens, torch.from_numpy(gather).to(device), scatter, mask, sizes.size, before)
 
 
 class PackedAttention:
@@ -107,9 +117,18 @@ class PackedAttention:
     put into a table with a row a tree, where padding costs next to nothing.
     """
 
-    def __init__(self, model: PreTrainedModel, causal: bool) -> None:
-        """Args: the model, and whether its tokens see only what is before them."""
+    def __init__(self, model: PreTrainedModel, causal: bool, exact: bool = False) -> None:
+        """Prepare a model.
+
+        Args:
+            model: The model.
+            causal: Whether its tokens see only what is before them.
+            exact: Whether a sequence's numbers have to be, to the last bit, those it has alone:
+                where activations are rounded to a few bits, the last bit can become one of these.
+        """
         self._causal = causal
+        self.spread = 1.0 if exact else SPREAD
+        """How unlike the trees of a table may be."""
         self._device = model.device
         self._layouts: list[Layout] = []
         configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
@@ -123,7 +142,7 @@ class PackedAttention:
     @contextmanager
     def over(self, ends: Sequence[Integers]) -> Iterator[None]:
         """Make the model attend within these trees while the block runs."""
-        self._layouts = find_layouts(ends, self._causal, self._device)
+        self._layouts = find_layouts(ends, self._causal, self._device, self.spread)
         before = [config._attn_implementation for config in self._configs]
         AttentionInterface.register(NAME, self)
         try:
@@ -182,7 +201,9 @@ def _attend(
 ) -> torch.Tensor:
     """Attend within the trees of one table; give (its tokens, heads, width)."""
     query, key, value = (_as_table(x[layout.tokens, :, 0], layout) for x in (query, key, value))
-    found = scaled_dot_product_attention(query, key, value, attn_mask=layout.mask, scale=scaling)
+    found = scaled_dot_product_attention(
+        query, key, value, attn_mask=layout.mask, is_causal=layout.before, scale=scaling
+    )
     rows = found.transpose(1, 2).flatten(0, 1)
     return rows if layout.scatter is None else rows[layout.scatter]
 

@@ -54,7 +54,7 @@ class Tree:
 
 
 def chains(forwards: Iterable[Forward]) -> Iterator[Tree]:
-    """Give every sequence a tree of its own: a masked model reads each one as a whole."""
+    """Give every sequence a tree of its own, for models that read each one as a whole."""
     for forward in forwards:
         tree = Tree()
         tree.add(forward, forward.ids, 0)
@@ -108,13 +108,13 @@ def common_beginning(first: Sequence[int], second: Sequence[int]) -> int:
     return alike
 
 
-def packs(forwards: Sequence[Forward], budget: Budget, causal: bool, width: int) -> Iterator[Batch]:
+def packs(forwards: Sequence[Forward], budget: Budget, shared: bool, width: int) -> Iterator[Batch]:
     """Fill batches up to a budget with sequences of any length.
 
     Args:
         forwards: All with a pooling in `POOLINGS`.
         budget: What a batch may hold.
-        causal: Whether common beginnings are shared.
+        shared: Whether common beginnings are, as a causal model allows.
         width: Of the model's hidden states.
 
     Yields:
@@ -124,7 +124,7 @@ def packs(forwards: Sequence[Forward], budget: Budget, causal: bool, width: int)
     most = min(TREE_NODES, budget.tokens)
     for pooling in POOLINGS:
         chosen = [forward for forward in forwards if forward.pooling == pooling]
-        trees = prefix_trees(chosen, most, width) if causal else chains(chosen)
+        trees = prefix_trees(chosen, most, width) if shared else chains(chosen)
         yield from _filled(sorted(trees, key=lambda tree: (-len(tree.ids), tree.ids)), budget)
 
 

@@ -5,7 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from torch.nn import Module
+from transformers import PreTrainedModel
 
+from src.models.batch_layout import BatchLayout
 from src.models.subject import Subject
 from src.scoring.batching import Forward
 from src.scoring.packing import POOLINGS, common_beginning
@@ -15,12 +18,23 @@ LONGEST = 128
 """Tokens of the longest sequence that is tried, if there are shorter ones."""
 
 
-def refusal(subject: Subject) -> str:
-    """Say why a model need not be tried; empty if it may."""
+def spanning_layers(model: PreTrainedModel) -> list[Module]:
+    """List the layers whose arithmetic spans a whole sequence, so that nothing of it is shared."""
     names = ("per_sequence", "takes_rows")
-    if any(getattr(module, name, False) for module in subject.model.modules() for name in names):
-        return "a layer's arithmetic spans its whole sequence"
-    return ""
+    return [one for one in model.modules() if any(getattr(one, name, False) for name in names)]
+
+
+def refusal(subject: Subject) -> str:
+    """Say why a model need not be tried; empty if it may.
+
+    A layer whose arithmetic spans its sequence has to be told where packed ones end.
+    """
+    told = (
+        getattr(module, "per_sequence", False)
+        and isinstance(getattr(module, "layout", None), BatchLayout)
+        for module in spanning_layers(subject.model)
+    )
+    return "" if all(told) else "a layer's arithmetic spans its whole sequence"
 
 
 def samples(forwards: Sequence[Forward]) -> Iterator[list[Forward]]:

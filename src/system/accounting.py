@@ -7,7 +7,7 @@ import torch
 
 from src.models.subject import Subject
 from src.scoring.batching import Forward
-from src.scoring.probe import refusal
+from src.scoring.probe import spanning_layers
 from src.scoring.requests import Request
 from src.system.flops import find_need, model_cost
 from src.system.peak import calibrated_peak
@@ -47,7 +47,7 @@ def account(
 def _flops(
     subject: Subject, forwards: Sequence[Forward], seconds: float, processes: int
 ) -> dict[str, Any]:
-    whole = bool(refusal(subject))
+    whole = bool(spanning_layers(subject.model))
     need = find_need(forwards, subject.objective == "causal", whole)
     peak = processes * calibrated_peak(
         subject.device.type, subject.model.dtype, torch.get_num_threads()

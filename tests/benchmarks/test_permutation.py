@@ -129,3 +129,16 @@ def test_nan_gives_nan_and_unequal_sizes_are_refused():
     assert math.isnan(permutation_p_value(x, np.zeros(2), 100, rng))
     with pytest.raises(ValueError, match="not 2 and 3"):
         permutation_p_value(x, np.zeros(3), 100, rng)
+
+
+@pytest.mark.parametrize("shift", [0.9, 0.2, 0.0, -0.4])
+def test_mirrored_draws_estimate_at_least_as_well_as_independent_ones(shift):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(shift, 1, 9), rng.normal(size=9)
+    exact = permutation_p_value(x, y, math.comb(18, 9), rng)
+    draws = 400
+    found = [permutation_p_value(x, y, draws + 1, np.random.default_rng(n)) for n in range(800)]
+    hits = np.array(found) * (draws + 1) - 1
+    independent = draws * exact * (1 - exact)
+    assert hits.mean() == pytest.approx(draws * exact, abs=4 * math.sqrt(independent / 800))
+    assert hits.var() < 1.15 * independent

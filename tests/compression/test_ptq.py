@@ -12,12 +12,12 @@ from src.benchmarks.base import Skipped
 from src.compression.casting import CastConfig
 from src.compression.layers import fused, integers
 from src.compression.layers.dynamic_int8 import DynamicInt8Linear
-from src.compression.layers.layout import BatchLayout
 from src.compression.none import NoneConfig
 from src.compression.ptq import PtqConfig
 from src.compression.registry import compress
 from src.compression.storage import memory_bytes
 from src.errors import Unsupported
+from src.models.batch_layout import BatchLayout
 from src.scoring.batching import merge
 from src.scoring.engine import CHUNKS, Engine
 from src.scoring.scorer import Plan, load_scorers, plan_items
@@ -122,6 +122,25 @@ def test_range_is_per_sequence():
     assert torch.equal(DynamicInt8Linear(weight, bias, batch)(x, rows=rows), alone[rows])
 
 
+def test_packed_sequences_have_the_ranges_they_have_alone():
+    torch.manual_seed(0)
+    linear = nn.Linear(24, 10)
+    lengths = (5, 3, 1, 3)
+    alone = [torch.randn(1, n, 24) * 10.0**at for at, n in enumerate(lengths)]
+    layout = layout_of(sum(lengths), 1)
+    ours = DynamicInt8Linear(linear.weight.detach(), linear.bias.detach(), layout)
+    together = torch.cat(alone, dim=1).transpose(0, 1)
+    with layout.packed(lengths, torch.device("cpu")):
+        found, flat = ours(together), ours(together[:, 0])
+        rows = (torch.tensor([8, 0, 5]), torch.tensor([0, 0, 0]))
+        some = ours(together, rows=rows)
+    layout.sequences = 1
+    wanted = torch.cat([ours(one) for one in alone], dim=1)[0]
+    assert torch.equal(found[:, 0], wanted)
+    assert torch.equal(flat, wanted)
+    assert torch.equal(some, wanted[rows[0]])
+
+
 def test_a_table_that_all_sequences_share_has_one_range():
     """DeBERTa projects its relative positions: the same numbers alone and in company."""
     torch.manual_seed(0)
@@ -142,6 +161,15 @@ def test_half_precision_checkpoints_can_be_compressed(settings, load):
         assert score["more"] < 0
 
 
+def _is_packed(subject):
+    """Whether sequences of many lengths go into one batch."""
+    plans, _ = plan_items(PAIRS, subject.text, "bias_bench", subject.objective)
+    engine = Engine(subject, 10_000, 10**9)
+    engine.run(merge(r for p in plans if isinstance(p, Plan) for r in p.requests)[0])
+    assert engine.packed == (engine.work.batches == 1)
+    return engine.packed
+
+
 # torch cannot quantize MobileBERT: it reads the decoder's weight without calling the decoder.
 @pytest.mark.parametrize("name", [name for name in (*MASKED, *CAUSAL) if name != "mobilebert"])
 @pytest.mark.parametrize("budget", [1, 10_000])
@@ -149,6 +177,7 @@ def test_scores_equal_torch_one_by_one(name, budget, load):
     subject = load(name)
     oracle = torch_dynamic(subject.model, torch.qint8)
     compress(subject, PtqConfig())
+    assert _is_packed(subject) == (name not in ("mobilebert", "funnel", "gpt_neo"))
     tokenizer, start = subject.text.tokenizer, subject.text.traits.start_id
     pairs = scored(subject, PAIRS, "bias_bench", budget)
     clusters = scored(subject, CLUSTERS, "bias_bench", budget)

@@ -9,7 +9,6 @@ from torch import nn
 
 from src.compression.layers.activations import activation_range
 from src.compression.layers.grid import Grid, dequantize, integers, quantize
-from src.compression.layers.layout import BatchLayout
 from src.compression.layers.packing import pack, unpack
 from src.compression.layers.uniform import UniformEmbedding, UniformLinear
 from src.compression.linears import dense_weight
@@ -21,6 +20,7 @@ from src.compression.stack import StackConfig
 from src.compression.storage import memory_bytes, tensors
 from src.compression.uniform import WEIGHT_BITS, UniformConfig
 from src.errors import InputError
+from src.models.batch_layout import BatchLayout
 from src.scoring.scorer import load_scorers
 from tests.checkpoints import CAUSAL, MASKED
 from tests.scoring.items import CLUSTERS, PAIRS, TESTS

@@ -59,14 +59,14 @@ def test_random_trees_keep_every_path():
 
 def test_embeddings_need_all_their_tokens_or_the_first():
     forwards, _ = merge([Embedding((7, 8, 9), "mean"), Embedding((7, 8, 9), "first")])
-    mean, first = packs(forwards, WIDE, causal=True, width=768)
+    mean, first = packs(forwards, WIDE, shared=True, width=768)
     assert mean.ids.ravel().tolist() == [7, 8, 9]
     assert first.ids.ravel().tolist() == [7]
 
 
 def test_masked_sequences_stay_whole_and_apart():
     forwards, _ = merge(continuations())
-    (batch,) = packs(forwards, WIDE, causal=False, width=768)
+    (batch,) = packs(forwards, WIDE, shared=False, width=768)
     assert batch.tokens == sum(map(len, SENTENCES))
     for forward, nodes in zip(batch.forwards, batch.nodes, strict=True):
         assert tuple(batch.ids.ravel()[nodes]) == forward.ids
@@ -76,7 +76,7 @@ def test_masked_sequences_stay_whole_and_apart():
 @pytest.mark.parametrize("tokens", [1, 5, 9])
 def test_packs_keep_to_the_budget_and_the_largest_come_first(tokens):
     forwards, _ = merge(continuations())
-    cut = list(packs(forwards, Budget(tokens, 100), causal=True, width=768))
+    cut = list(packs(forwards, Budget(tokens, 100), shared=True, width=768))
     assert sorted(f.ids for batch in cut for f in batch.forwards) == sorted(SENTENCES)
     sizes = [max(map(len, batch.ends)) for batch in cut]
     assert sizes == sorted(sizes, reverse=True)
@@ -86,10 +86,10 @@ def test_packs_keep_to_the_budget_and_the_largest_come_first(tokens):
 
 def test_logits_bound_a_pack_where_all_are_made_at_once():
     forwards, _ = merge(continuations([(n, 1, 2) for n in range(3, 13)]))
-    cut = list(packs(forwards, Budget(10_000, 100, logits=600), causal=True, width=768))
+    cut = list(packs(forwards, Budget(10_000, 100, logits=600), shared=True, width=768))
     assert [len(batch.forwards) for batch in cut] == [3, 3, 3, 1]
     whole = Budget(10_000, 100, logits=600, selective=False)
-    assert len(next(packs(forwards, whole, causal=False, width=768)).forwards) == 2
+    assert len(next(packs(forwards, whole, shared=False, width=768)).forwards) == 2
 
 
 def test_layout_puts_tokens_into_a_table_and_back():

@@ -8,6 +8,7 @@ import torch
 
 from src.compression.layers.division import divide
 from src.compression.layers.fused import multiply_add, slices
+from src.models.batch_layout import Ends
 
 PAPER_BITS = 7
 """torch's reduce_range, which keeps 16-bit accumulators from saturating."""
@@ -55,15 +56,17 @@ def quantize_activations(
     rows: Rows | None,
     bits: int = PAPER_BITS,
     dtype: torch.dtype = torch.float32,
+    ends: Ends | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Quantize activations with a range for each sequence.
 
     Args:
-        flat: fp32, (sequences, length, features).
+        flat: fp32, (sequences, length, features); (tokens, 1, features) with `ends`.
         rows: Sequence and position indices, each (n,), of the only ones wanted; the range is
             still taken over the whole sequence.
         bits: Of the quantized values.
         dtype: Of the values: fp32, or int8, which holds those of up to 7 bits.
+        ends: Which tokens of packed sequences are one; `scale` then has a row a token.
 
     Returns:
         Integer values without their zero point, in the shape of `flat` or (n, features), and
@@ -71,7 +74,12 @@ def quantize_activations(
     """
     # One pass for each end: torch.aminmax over a part of the dimensions is far slower.
     each = flat.flatten(1)
-    scale, zero_point = activation_range(each.amin(1), each.amax(1), bits)
+    low, high = each.amin(1), each.amax(1)
+    if ends is not None:
+        low, high = low[ends.table].amin(1), high[ends.table].amax(1)
+    scale, zero_point = activation_range(low, high, bits)
+    if ends is not None:
+        scale, zero_point = scale[ends.owner], zero_point[ends.owner]
     scale, zero_point = scale.view(-1, 1, 1), zero_point.view(-1, 1, 1)
     if rows is not None:
         flat = flat[rows].unsqueeze(1)

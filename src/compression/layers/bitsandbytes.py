@@ -10,8 +10,8 @@ from bitsandbytes.nn import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from torch import nn
 from torch.nn import functional
 
-from src.compression.layers.layout import BatchLayout
 from src.errors import Unsupported
+from src.models.batch_layout import BatchLayout
 
 # It warns of the rounding to float16, which the receipt tells of, at every call of every layer.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

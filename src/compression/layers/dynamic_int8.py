@@ -11,7 +11,7 @@ from torch import nn
 from src.compression.layers.activations import quantize_activations, rescale
 from src.compression.layers.division import divide
 from src.compression.layers.integers import integer_product
-from src.compression.layers.layout import BatchLayout
+from src.models.batch_layout import BatchLayout
 
 
 def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,7 +43,8 @@ class DynamicInt8Linear(nn.Module):
     """
 
     per_sequence = True
-    """Tells the engine that a sequence must not share its tokens with another (prefix trees)."""
+    """Tells the engine that a sequence must not share its tokens with another (prefix trees); where
+    sequences are packed, `layout` has to know their ends."""
     takes_rows = True
     """Tells the engine that only some rows of the output can be asked for (see `forward`)."""
 
@@ -83,7 +84,9 @@ class DynamicInt8Linear(nn.Module):
         """
         groups = self.layout.groups(x.shape)
         flat = x.float().reshape(groups, -1, self.in_features)
-        values, scale = quantize_activations(flat, rows, dtype=torch.int8)
+        values, scale = quantize_activations(
+            flat, rows, dtype=torch.int8, ends=self.layout.ends(groups)
+        )
         product = integer_product(values.flatten(0, -2), self.weight)
         product = product.reshape(*values.shape[:-1], self.out_features)
         out = rescale(product, scale * self.scale, self.bias)

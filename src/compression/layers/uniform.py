@@ -7,7 +7,7 @@ from torch.nn import functional
 from src.compression.layers.activations import PAPER_BITS, Rows, quantize_activations, rescale
 from src.compression.layers.grid import Grid, Packed, dequantize, integers
 from src.compression.layers.integers import integer_product
-from src.compression.layers.layout import BatchLayout
+from src.models.batch_layout import BatchLayout
 
 
 class PackedWeight(nn.Module):
@@ -108,12 +108,15 @@ class UniformLinear(PackedWeight):
         """
         if self.activation_bits is None:
             return functional.linear(x.float(), self.dense_weight(), self.bias).to(x.dtype)
-        flat = x.float().reshape(self.layout.groups(x.shape), -1, self.columns)
+        groups = self.layout.groups(x.shape)
+        flat = x.float().reshape(groups, -1, self.columns)
         by_row = self.scale.shape[1] == 1 and self.zero_point is None
         # 7 bits fit in an int8 without their zero point, 8 do not.
         narrow = by_row and self.activation_bits <= PAPER_BITS and self.grid.bits <= 8
         dtype = torch.int8 if narrow else torch.float32
-        values, scale = quantize_activations(flat, rows, self.activation_bits, dtype)
+        values, scale = quantize_activations(
+            flat, rows, self.activation_bits, dtype, self.layout.ends(groups)
+        )
         if not by_row:
             product = values @ self.dense_weight().t()
         else:
