@@ -7,11 +7,11 @@ fair random bits are uniform c-subsets once grouped by their number of ones, and
 one table look-up for each 8 elements.
 
 Every re-partition is drawn with its mirror image, in which X and Y change places: as uniform as the
-other, and for nothing, for if one has the difference d the other has Σ_Y - Σ_X - d. Among such pairs
-p is estimated at least as well as among as many independent draws. Both halves of a pair hit with the
-same probability p; where Σ_Y < Σ_X they never hit together, and elsewhere one of them always does, so
-that both do with 2p - 1: either way with no more than p². All in all it is some 80 times faster than
-shuffling X ∪ Y for each draw.
+other, and for nothing, for if one has the difference d the other has Σ_Y - Σ_X - d. Among such
+pairs p is estimated at least as well as among as many independent draws: both halves of a pair hit
+with the same probability p; where Σ_Y < Σ_X they never hit together, and elsewhere one of them
+always does, so that both do with 2p - 1, and neither is more than p². All in all it is some 80
+times faster than shuffling X ∪ Y for each draw.
 """
 
 import math
