@@ -13,6 +13,7 @@ from src.compression.registry import compress
 from src.device import release_memory, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
 from src.evaluate import Evaluation, budget, evaluate
+from src.made import Settled, settle
 from src.models.kept import KEPT, load_kept
 from src.models.load import load_subject, with_weight_files
 from src.models.subject import Source, Subject
@@ -51,6 +52,8 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
     tracker: Tracker = NoTracker()
     state, failure = "failed", ""
     try:
+        settled = settle(config)
+        config = settled.config
         accelerator = start_accelerator(config.system)
         prepared = together(lambda: prepare(config))
         why = from_first(lambda: _why_run(config, prepared, records))
@@ -63,10 +66,10 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
         if accelerator.is_main_process:
             tracker = build_tracker(config.tracker)
         from_first(lambda: _begin(config, resolved, prepared, records, tracker))
-        _measure(config, prepared, accelerator, records, tracker)
+        _measure(settled, prepared, accelerator, records, tracker)
         state = "done"
     except Exception as error:
-        _record_end(records, error)
+        _record_end(records, resolved, error)
         if isinstance(error, Unsupported):
             state = "unsupported"
             log.warning("unsupported: %s", str(error))
@@ -112,11 +115,11 @@ def _begin(
     tracker.start(resolved, name, config.sweep, tags, records.directory)
 
 
-def _record_end(records: CellRecords, error: Exception) -> None:
+def _record_end(records: CellRecords, resolved: dict[str, Any], error: Exception) -> None:
     """Write down how a cell ended; a disk too full for that must not hide why it ended."""
     try:
         if not records.started:
-            records.could_not_begin(error)
+            records.could_not_begin(resolved, error)
         else:
             records.finish("unsupported" if isinstance(error, Unsupported) else "failed", error)
     except InputError as unwritten:
@@ -124,20 +127,23 @@ def _record_end(records: CellRecords, error: Exception) -> None:
 
 
 def _measure(
-    config: Config,
+    settled: Settled,
     prepared: Prepared,
     accelerator: Accelerator,
     records: CellRecords,
     tracker: Tracker,
 ) -> None:
     """Load, compress, evaluate and record."""
+    config = settled.config
     with Meter(accelerator.device.type) as meter:
         with meter.phase("load"):
             subject = together(lambda: load(config, accelerator))
         with meter.phase("drift"):
             before = together(lambda: _before(config, prepared, subject, accelerator))
         with meter.phase("compress"):
-            receipt = together(lambda: compress(subject, config.compression, prepared.calibrations))
+            receipt = together(
+                lambda: compress(subject, config.compression, prepared.calibrations, settled.held)
+            )
         with meter.phase("drift"):
             drift = from_first(lambda: compare(subject, before, budget(subject, config.system)))
         with meter.phase("evaluate"):
@@ -147,7 +153,7 @@ def _measure(
     system = meter.report() | evaluation.work | sizes(subject.source, receipt) | KEPT.told()
     told = asdict(receipt) | {"drift": drift}
     from_first(
-        lambda: _record(config, prepared, subject, told, evaluation, system, records, tracker)
+        lambda: _record(settled, prepared, subject, told, evaluation, system, records, tracker)
     )
 
 
@@ -181,7 +187,7 @@ def sizes(source: Source, receipt: Receipt) -> dict[str, int]:
 
 
 def _record(
-    config: Config,
+    settled: Settled,
     prepared: Prepared,
     subject: Subject,
     receipt: dict[str, Any],
@@ -204,9 +210,10 @@ def _record(
         ignore_index=True,
     )
     benchmarks = {name: question.benchmark for name, question in prepared.questions.items()}
-    metrics = with_intervals(metrics, cell_estimands(benchmarks, items), config.statistics)
+    statistics = settled.config.statistics
+    metrics = with_intervals(metrics, cell_estimands(benchmarks, items), statistics)
     records.write_metrics(metrics)
-    records.write_json(INTERVALS, made_with(config.statistics))
+    records.write_json(INTERVALS, made_with(statistics))
     records.write_items(items)
     records.write_json("receipt.json", receipt)
     records.write_json("system.json", system)
@@ -215,6 +222,7 @@ def _record(
         environment()
         | {
             "model": asdict(subject.source),
+            "made": settled.made,
             "objective": subject.objective,
             "traits": asdict(subject.text.traits),
             "data": prepared.data,

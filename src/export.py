@@ -55,11 +55,13 @@ def export(config: "Config", out: Path) -> list[str]:
     from src.compression.registry import compress
     from src.data.locate import DataFiles
     from src.device import start_accelerator
+    from src.made import settle
     from src.prepare import find_calibrations
     from src.tracking.plain import plain
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"out={out} is there already; choose a folder that is not, or is empty.")
+    config = settle(config).config
     calibrations = find_calibrations(config, DataFiles(config.data))
     subject = load(config, start_accelerator(config.system))
     receipt = compress(subject, config.compression, calibrations)

@@ -15,6 +15,7 @@ from src.data.locate import DataFiles
 from src.device import release_memory, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
 from src.evaluate import BUDGETS, plan_questions, requests_of
+from src.made import settle
 from src.models.empty import empty_subject
 from src.models.subject import Subject
 from src.questions import find_questions
@@ -144,6 +145,7 @@ def forecast(config: Config) -> Forecast:
         InputError: The model or the data cannot be found.
         Unsupported: Nothing can be asked of this model.
     """
+    config = settle(config, now=False).config
     device = start_accelerator(config.system).device.type
     questions = find_questions(config, DataFiles(config.data))
     subject, weights = empty_subject(config.model, config.scorer.start_token)

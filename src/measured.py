@@ -10,6 +10,15 @@ TELLING = ("system.device", "data.root")
 """Settings below a neutral one that may change numbers all the same."""
 
 
+COMPRESSION = ("compression", "model.order")
+"""Settings, with all below them, that say how a model is compressed."""
+
+
+def compresses(key: str) -> bool:
+    """Whether a setting, by its dotted key, says how a model is compressed."""
+    return any(_within(key, setting) for setting in COMPRESSION)
+
+
 def changes_numbers(key: str) -> bool:
     """Whether a setting may change a cell's numbers.
 

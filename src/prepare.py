@@ -78,10 +78,15 @@ def prepare(config: Config) -> Prepared:
 
 
 def find_calibrations(config: Config, files: DataFiles) -> dict[str, Calibration]:
-    """Locate the texts that steps of the compression let the model read: step -> calibration."""
+    """Locate the texts that steps of a cell's compression let the model read."""
+    return find_calibrations_of(config.compression, files)
+
+
+def find_calibrations_of(compression: Any, files: DataFiles) -> dict[str, Calibration]:
+    """Locate the texts that steps of a compression let a model read: step -> calibration."""
     return {
         name: calibration
-        for name, step in steps_of(config.compression).items()
+        for name, step in steps_of(compression).items()
         if (calibration := find_calibration(step, files)) is not None
     }
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from src.benchmarks.base import Benchmark
 from src.benchmarks.items import AssociationTest, Item
@@ -36,9 +37,14 @@ def find_questions(config: Config, files: DataFiles) -> dict[str, Question]:
     questions = {}
     for name, settings in config.benchmark.items():
         benchmark = BENCHMARKS[settings.kind][1](settings)
-        items = limited(benchmark.load(files.locate), config.debug.limit)
+        items = limited(benchmark.load(lambda path: _locate(files, path)), config.debug.limit)
         questions[name] = Question(benchmark, items)
     return questions
+
+
+def _locate(files: DataFiles, path: str) -> Path:
+    """Find a file of the data layout, or one of the user's own, whose path is absolute."""
+    return files.locate_own(path) if Path(path).is_absolute() else files.locate(path)
 
 
 def limited(items: Sequence[Item], limit: int | None) -> list[Item]:

@@ -26,12 +26,14 @@ from src.scoring.config import DriftConfig, ScorerConfig
 from src.statistics.config import StatisticsConfig
 from src.system.config import DebugConfig, SystemConfig
 from src.tracking.config import NoTrackerConfig, WandbConfig
+from src.training.finetuned_config import FinetunedConfig
 
 ROOT = Path(__file__).parents[1]
 MODELS: dict[str, type[Any]] = {
     "checkpoint": ModelConfig,
     "pythia": PythiaConfig,
     "misloaded": MisloadedConfig,
+    "finetuned": FinetunedConfig,
 }
 TRACKERS: dict[str, type[Any]] = {"wandb": WandbConfig, "none": NoTrackerConfig}
 

@@ -71,6 +71,7 @@ def wordpiece(size: int = 160) -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(TEXT, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[
             ("[CLS]", tokenizer.token_to_id("[CLS]")),
             ("[SEP]", tokenizer.token_to_id("[SEP]")),

@@ -42,7 +42,7 @@ class Metric:
         unit: "%", "sd", "items", "p", ...
         n: Items (pairs, clusters, tests) the value rests on.
         ideal: The unbiased value (50, 0), or None where the metric has no ideal.
-        kind: "bias", "lm" or "count": the first part of the W&B key.
+        kind: "bias", "lm", "task" or "count": the first part of the W&B key.
         reason: Why `value` is NaN; empty otherwise.
         ci_low: Lower end of the interval; None where there is none.
         ci_high: Upper end.

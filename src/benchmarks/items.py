@@ -89,3 +89,25 @@ class AssociationTest(Item):
     y: tuple[str, ...]
     a: tuple[str, ...]
     b: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled(Item):
+    """An example of a task that a model was fine-tuned on.
+
+    Attributes:
+        task: Name of the task.
+        first: Its text, or the first of two.
+        second: The second text; None where there is one only.
+        label: Number of its class, or the value to predict.
+        pooling: Which hidden state the task's head reads: "first" or "last" token, or "mean".
+        longest: Tokens that the head was trained on at most; longer texts are cut.
+    """
+
+    what: ClassVar[str] = "task"
+    task: str
+    first: str
+    second: str | None
+    label: float
+    pooling: str = "mean"
+    longest: int = 128

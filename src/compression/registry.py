@@ -23,6 +23,7 @@ def compress(
     subject: Subject,
     settings: Any,
     calibration: "Calibration | Mapping[str, Calibration] | None" = None,
+    held: bool = False,
 ) -> Receipt:
     """Make a subject smaller and write down what was done.
 
@@ -30,6 +31,8 @@ def compress(
         subject: The loaded subject; its model is changed, or another one put into its place.
         settings: The settings object of one method (its `kind` names the method), or a stack.
         calibration: What calibrated methods let the model read; of a stack by name of the step.
+        held: The model was compressed like this before and trained within it, so that nothing may
+            be left to change.
 
     Returns:
         The receipt.
@@ -50,7 +53,7 @@ def compress(
     for name, step in steps.items():
         own = calibration.get(name) if isinstance(calibration, Mapping) else calibration
         before = done[-1].hash_after if done else digest(subject.model)
-        done.append(_apply(subject, name, step, own, before))
+        done.append(_apply(subject, name, step, own, before, held))
         if originals is not None:
             originals.follow(subject.model, done[-1].changes)
             if _replaces(done[-1]):
@@ -91,7 +94,12 @@ def _refuse_quantized(subject: Subject, kind: str) -> None:
 
 
 def _apply(
-    subject: Subject, name: str, settings: Any, calibration: "Calibration | None", before: str
+    subject: Subject,
+    name: str,
+    settings: Any,
+    calibration: "Calibration | None",
+    before: str,
+    held: bool,
 ) -> Step:
     from src.compression.storage import digest, memory_bytes
 
@@ -105,7 +113,7 @@ def _apply(
     seconds = time.perf_counter() - started
     # Hashing billions of weights takes seconds, and this one does nothing at all.
     after = before if settings.kind == "none" else digest(subject.model)
-    if after == before and not method.may_change_nothing:
+    if after == before and not (held or method.may_change_nothing):
         raise InputError(
             f"compression={settings.name} changed no weight of {subject.source.id}, so the cell "
             "would measure the model without it. "

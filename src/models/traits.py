@@ -73,6 +73,37 @@ class TextSide:
         self._check_length(len(ids) + 1, text)
         return (self.traits.start_id, *ids)
 
+    def encode_pair(self, first: str, second: str | None, longest: int) -> tuple[int, ...]:
+        """Encode one text or two for a task's head, cut to fit.
+
+        A masked model's tokenizer joins two texts as it does ("[CLS] a [SEP] b [SEP]"; segment ids
+        are not used). For a causal model they stand in two lines after the start token.
+
+        Args:
+            first: A text.
+            second: Another one, or None.
+            longest: Most tokens, special ones included; of two texts the longer one is cut first.
+
+        Raises:
+            InputError: A text has a token that the model does not know.
+        """
+        limit = min(longest, self.traits.max_length or longest)
+        if self.traits.mask_id is not None:
+            pair = (first,) if second is None else (first, second)
+            cut = {"truncation": "longest_first", "max_length": limit}
+            ids = tuple(self.tokenizer(*pair, **cut)["input_ids"])
+        else:
+            start = () if self.traits.start_id is None else (self.traits.start_id,)
+            one, two = (
+                list(self.tokenizer.encode(text, add_special_tokens=False)) if text else []
+                for text in (first, second and f"\n{second}")
+            )
+            while len(start) + len(one) + len(two) > limit:
+                (one if len(one) >= len(two) else two).pop()
+            ids = (*start, *one, *two)
+        self._check_known(ids, repr(first[:120]))
+        return ids
+
     def content(self, text: str) -> list[int]:
         """Find the positions in `encode(text)` of the text's own tokens, [CLS] and [SEP] left out.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.measured import changes_numbers
+from src.measured import changes_numbers, compresses
 from src.tracking.fingerprint import difference, flatten
 from src.tracking.keys import HEADLINES
 from src.tracking.read import STATUS, Cell, read_cell
@@ -167,7 +167,7 @@ def _measured(cell: Cell) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(cell.config).items()
-        if changes_numbers(key) and key.partition(".")[0] != "compression"
+        if changes_numbers(key) and not compresses(key)
     }
 
 

@@ -19,8 +19,8 @@ class Forward:
 
     Attributes:
         ids: The input.
-        pooling: "mean" or "first" for an embedding, "attention" for the attention its tokens
-            receive; empty for log-probabilities.
+        pooling: "mean", "first" or "last" for an embedding, "attention" for the attention its
+            tokens receive; empty for log-probabilities.
         pairs: (row, target) -> index of its value in this forward's answer.
     """
 

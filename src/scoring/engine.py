@@ -22,6 +22,8 @@ from src.scoring.requests import Answer
 from src.scoring.tensors import means, on, split
 
 log = logging.getLogger(__name__)
+ENDS = {"first": 0, "last": -1}
+"""Pooling that takes one token's state -> which one."""
 CHUNKS = 8
 """Part of `batch_logits` that is held at a time where the head can be called for a few rows."""
 
@@ -232,8 +234,9 @@ class Engine:
                 return values
             output = model.base_model(**inputs)
             hidden: torch.Tensor = output.last_hidden_state.float().flatten(0, 1)
-        if batch.pooling == "first":
-            return hidden[on(device, np.array([nodes[0] for nodes in batch.nodes]))]
+        if batch.pooling in ENDS:
+            end = ENDS[batch.pooling]
+            return hidden[on(device, np.array([nodes[end] for nodes in batch.nodes]))]
         return means(hidden, batch.nodes)
 
     @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 
 from src.scoring.batching import Batch, Budget, Forward
 
-POOLINGS = ("", "mean", "first")
+POOLINGS = ("", "mean", "first", "last")
 """What can be asked of packed sequences: log-probabilities and embeddings."""
 TREE_NODES = 96
 """Most nodes of a tree; a longer sequence is its own tree."""
@@ -166,6 +166,6 @@ def needed_ids(forward: Forward) -> tuple[int, ...]:
     match forward.pooling:
         case "first":
             return forward.ids[:1]
-        case "mean":
+        case "mean" | "last":
             return forward.ids
     return forward.ids[: max((row for row, _ in forward.pairs), default=0) + 1]

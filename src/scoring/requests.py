@@ -32,7 +32,7 @@ class Embedding:
 
     Attributes:
         ids: The whole input.
-        pooling: "mean" over all tokens, special ones included, or "first" token only.
+        pooling: "mean" over all tokens, special ones included, or the "first" or "last" token only.
     """
 
     ids: tuple[int, ...]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from src.measured import changes_numbers
+from src.measured import changes_numbers, compresses
 from src.tracking.fingerprint import flatten
 from src.tracking.read import Cell
 
@@ -120,7 +120,7 @@ def _uncompressed_end(
 
 def _is_twin(cell: Cell, compressed: Cell) -> bool:
     one, other = (
-        {k: v for k, v in _settings(each).items() if not k.startswith("compression.")}
+        {k: v for k, v in _settings(each).items() if not compresses(k)}
         for each in (cell, compressed)
     )
     return _settings(cell).get("compression.name") == "none" and one == other
@@ -133,6 +133,7 @@ def _label(settings: Sequence[dict[str, Any]], axis: str) -> str:
     if len({told.get("model.name") for told in settings}) > 1:
         parts = [parts[0].partition("-")[0]]
         parts += [str(first[k]) for k in ("model.size", "model.step") if k in first and k != axis]
+    parts += [str(first["model.order"])] if "model.order" in first else []
     compressed = [told for told in settings if told.get("compression.name") != "none"] or settings
     # Named points of a ladder (uniform_8, uniform_4) have their method in common.
     same = len({told.get("compression.name") for told in compressed}) == 1

@@ -71,6 +71,23 @@ def code_digest(kinds: Collection[str] = (), root: Path | None = None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@functools.cache
+def sources_digest(places: tuple[str, ...]) -> str:
+    """Hash the code of some parts of `src/`, without docstrings and comments, as it is first seen.
+
+    Args:
+        places: Folders or files below `src/`.
+
+    Raises:
+        FileNotFoundError: One is not there.
+    """
+    root = Path(__file__).parents[1]
+    files = sorted({path for place in places for path in _sources(root / place)})
+    found = (_module(path, path.relative_to(root).as_posix()) for path in files)
+    text = "\n".join(f"{module.path} {module.sha256}" for module in found)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Name the settings in which two sets of fingerprint parts differ.
 

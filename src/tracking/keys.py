@@ -1,7 +1,7 @@
 """The names under which numbers appear in an experiment tracker; stable, so dashboards last.
 
 - `<kind>/<benchmark>/<category>`: the headline metric, as `bias/crows_pairs/gender` or
-  `lm/stereoset/overall`;
+  `lm/stereoset/overall` or `task/sst2/overall`;
 - `<kind>/<benchmark>/<category>/<metric>`: any other metric;
 - a number of another scorer than the cell's own has the scorer's name behind the benchmark's, as
   `bias/crows_pairs/pll/gender`;
@@ -23,6 +23,9 @@ HEADLINES = {
     "ss": "SS",
     "lm_score": "LM",
     "mean_abs_effect_size": "mean |d|",
+    "accuracy": "accuracy",
+    "matthews": "Matthews r",
+    "pearson": "Pearson r",
 }
 """Metrics that stand for their benchmark and kind -> short name for a table's head."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from src.errors import InputError
+from src.errors import InputError, Unsupported
 from src.tracking.atomic import remove_leftovers, replacing
 from src.tracking.fingerprint import difference
 from src.tracking.plain import plain
@@ -95,8 +95,8 @@ class CellRecords:
             (self.directory / name).unlink(missing_ok=True)
         remove_leftovers(self.directory, (STATUS, *RECORDS, INTERVALS))
 
-    def could_not_begin(self, error: BaseException) -> None:
-        """Record a run that failed before it was known what it would measure.
+    def could_not_begin(self, config: Mapping[str, Any], error: BaseException) -> None:
+        """Record a run that ended before it was known what it would measure.
 
         The results of an earlier, finished run are left as they are: with the model or the data
         out of reach for a moment, running a sweep again must not lose it.
@@ -106,7 +106,8 @@ class CellRecords:
         """
         if read_cell(self.directory).state != "done":
             self.start("")
-            self.finish("failed", error)
+            self.write_config(config)
+            self.finish("unsupported" if isinstance(error, Unsupported) else "failed", error)
 
     def finish(
         self, state: Literal["done", "failed", "unsupported"], error: BaseException | None = None

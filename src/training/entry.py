@@ -61,8 +61,8 @@ def run(
         tracker.finish(state)
     if _rank() == 0:
         loss = record["held_out_loss"]
-        shown = "none taken" if loss is None else f"{loss:.4f}"
-        print(f"{out}: {record['steps']} steps, held-out loss {shown}")
+        shown = "" if loss is None else f", held-out loss {loss:.4f}"
+        print(f"{out}: {record['steps']} steps{shown}")
     return record
 
 

@@ -1,0 +1,51 @@
+"""The typed shape of `conf/training/finetune.yaml`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from src.choices import help_
+from src.data.config import DataConfig
+from src.statistics.config import StatisticsConfig
+from src.system.config import SystemConfig
+from src.training.tuning_config import TuningConfig, TuningLoopConfig
+
+
+@dataclass
+class FinetuneConfig:
+    """A model tuned on a task."""
+
+    name: str = field(default=MISSING, metadata=help_("short name for W&B and folders"))
+    seed: int = field(default=0, metadata=help_("of the task's head, order and dropout"))
+    out: str = field(default=MISSING, metadata=help_("folder that the run is written to"))
+    resume_step: int | None = field(
+        default=None, metadata=help_("state in `out` to go on from; null: the last, if any")
+    )
+    model: Any = field(default=MISSING, metadata=help_("what is tuned"))
+    compression: Any = field(
+        default=MISSING, metadata=help_("what it is compressed by, before and all through tuning")
+    )
+    tuning: TuningConfig = field(
+        default_factory=TuningConfig, metadata=help_("the task and its head")
+    )
+    training: TuningLoopConfig = field(
+        default_factory=TuningLoopConfig, metadata=help_("how the loop runs")
+    )
+    data: DataConfig = field(default=MISSING, metadata=help_("where the task's files come from"))
+    system: SystemConfig = field(
+        default_factory=SystemConfig, metadata=help_("device and batches of the scoring")
+    )
+    statistics: StatisticsConfig = field(
+        default_factory=StatisticsConfig, metadata=help_("intervals of the scores")
+    )
+    tracker: Any = field(
+        default=MISSING, metadata=help_("where the loss curve is logged, beside the disk")
+    )
+    dry: bool = field(default=False, metadata=help_("compose, check and print only"))
+
+
+def register() -> None:
+    """Put the schema into Hydra's ConfigStore."""
+    ConfigStore.instance().store(name="schema_finetune", node=FinetuneConfig)
