@@ -9,7 +9,7 @@ import pandas as pd
 from src.report.figures import style
 from src.report.figures.material import DENSE, Material
 from src.report.figures.registry import NotDrawn, add
-from src.statistics.rank_correlation import rank_correlations
+from src.statistics.rank_correlation import FEWEST, rank_correlations
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,8 +78,10 @@ def _taus(points: pd.DataFrame, material: Material) -> Iterator[dict[str, Any]]:
             for name in own["compression"].drop_duplicates()
             if name in several.index[:MOST_ROWS]
         }
-    for name, rows in points[points["source"] != "measured"].groupby("compression"):
-        chosen[f"{PUBLISHED}{name}"] = rows
+    others = points[points["source"] != "measured"]
+    for (name, _), rows in others.groupby(["compression", "source"]):
+        if len(rows) >= FEWEST:
+            chosen[f"{PUBLISHED}{name}"] = rows
     how = material.settings
     for name, rows in chosen.items():
         x, y = (rows[column].to_numpy(dtype=float) for column in ("lm_score", "ss"))
