@@ -54,7 +54,8 @@ def flow_data(material: Material) -> pd.DataFrame:
         except (InputError, OSError, ValueError) as error:
             reasons.append(f"{place['model']} {place['compression']}: {error}")
     if not rows:
-        told = "; ".join(reasons) or "no compressed cell has a dense twin."
+        more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+        told = "; ".join(reasons[:3]) + more or "no compressed cell has a dense twin."
         raise NotDrawn(f"no items of two cells to be put beside each other: {told}")
     return pd.DataFrame(rows)
 

@@ -195,9 +195,10 @@ def _marker(standing: str) -> str:
 def _bytes_axis(axes: "Axes", data: pd.DataFrame) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    wide = data["bytes"].max() > 8 * data["bytes"].min()
+    ratio = data["bytes"].max() / data["bytes"].min()
+    wide, marks = ratio > 8, (1, 3) if ratio < 40 else (1,)
     axes.set_xscale("log" if wide else "linear")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)) if wide else MaxNLocator(4))
+    axes.xaxis.set_major_locator(LogLocator(subs=marks) if wide else MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.size(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.12)

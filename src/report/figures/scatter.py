@@ -156,10 +156,10 @@ def _table(axes: "Axes", taus: list[dict[Any, Any]], rows: int) -> None:
     lines += [(row["cells"], f"{row['n_points']:.0f}", *_told(row), "normal") for row in taus]
     for at, (name, n, tau, p, weight) in enumerate(lines, start=0):
         for x, text, side in (
-            (0.0, style.cut(name, 17), "left"), (0.44, n, "right"), (0.49, tau, "left"),
+            (0.0, style.cut(name, 20), "left"), (0.51, n, "right"), (0.54, tau, "left"),
             (1.0, p, "right"),
         ):  # fmt: skip
-            axes.text(x, at + 0.5, text, ha=side, va="center", fontsize=6.2, fontweight=weight)
+            axes.text(x, at + 0.5, text, ha=side, va="center", fontsize=5.7, fontweight=weight)
     axes.plot([0, 1], [1, 1], color="0.5", lw=0.5, label="_rule")
 
 

@@ -1,7 +1,7 @@
 """How figures look: in print, in greyscale, and to colour-blind readers.
 
-Colours are those of Okabe and Ito (2008), which differ in lightness too; every line has also a
-marker and dashes of its own, so that nothing is told by colour alone.
+Colours are those of Okabe and Ito (2008), which differ in lightness too; compressions have also a
+marker and dashes of their own.
 """
 
 import contextlib

@@ -67,7 +67,10 @@ def by_step(paper: PaperConfig) -> pd.DataFrame:
             "category": rows["category"],
             "metric": rows["metric"],
             "value": rows["value"],
-            "source": rows["source"],
+            "source": [
+                f"rerun of the paper's code, {source}" if table == RERUN else source.split(",")[0]
+                for table, source in zip(rows["table"], rows["source"], strict=True)
+            ],
         }
     ).reset_index(drop=True)
 

@@ -70,6 +70,11 @@ def test_a_figure_has_the_papers_names_and_its_published_numbers(sweep, tmp_path
     assert set(theirs["compression"]) == {"dense"}
     (value,) = theirs.query("model == '70M' and step == 143000")["value"]
     assert value == pytest.approx(59.54, abs=0.005)
+    assert set(data["source"]) == {
+        "measured",
+        "arXiv 2312.05662",
+        "rerun of the paper's code, nickhitos/cse481n-project at 3222e34",
+    }
     # Printed numbers of int8 are in the paper's tables 3 and 5 only.
     (value,) = data.query("model == '70M' and step == 29000 and compression != 'dense'")["value"]
     assert value == 57.5
