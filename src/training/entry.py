@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import InputError, Unsupported
+from src.tracking.tracker import NoTracker, build_tracker
 from src.training.schema import CONF, RunConfig
 
 NOT_RUNS = ("help", "hydra_help", "cfg", "info", "shell_completion", "experimental_rerun")
@@ -48,12 +49,8 @@ def run(
     if config.dry:
         print(OmegaConf.to_yaml(composed, resolve=True))
         return None
-    from src.tracking.tracker import build_tracker
-
-    out, tracker, state = Path(config.out), build_tracker(config.tracker), "failed"
-    if _rank() == 0:
-        resolved: Any = OmegaConf.to_container(composed, resolve=True)
-        tracker.start(resolved, config.name, "training", [], out)
+    out, state = Path(config.out), "failed"
+    tracker = OpenedLate(config, OmegaConf.to_container(composed, resolve=True), out)
     try:
         record = train(config, out, tracker)
         state = "done"
@@ -64,6 +61,31 @@ def run(
         shown = "" if loss is None else f", held-out loss {loss:.4f}"
         print(f"{out}: {record['steps']} steps{shown}")
     return record
+
+
+class OpenedLate(NoTracker):
+    """A tracker whose run is opened by the first point of the loss curve.
+
+    So a run that is refused for its text, or is finished already, is no empty run in W&B.
+    """
+
+    def __init__(self, config: RunConfig, resolved: Any, out: Path) -> None:
+        """Args: the checked config, the same as plain data, and the folder of the run."""
+        self._tracker = build_tracker(config.tracker)
+        self._start = (resolved, config.name, "training", [], out)
+        self._open = False
+
+    def log_training(self, values: Mapping[str, float], step: int) -> None:
+        """Log a point."""
+        if not self._open:
+            self._tracker.start(*self._start)
+            self._open = True
+        self._tracker.log_training(values, step)
+
+    def finish(self, state: str) -> None:
+        """Close the run, if there is one."""
+        if self._open:
+            self._tracker.finish(state)
 
 
 def main(job: Callable[[], Any], config_name: str) -> None:

@@ -54,8 +54,10 @@ def test_a_model_and_its_student(text, tmp_path, run):
     assert "loss=" not in again
     code, _ = run("distill", *data, *teacher, "distillation.soft=1", f"out={student}")
     assert "other settings (distillation.soft)" in code
-    code, _ = run("distill", *data, "distillation.teacher=/nowhere", f"out={tmp_path / 'none'}")
+    nothing = tmp_path / "none"
+    code, _ = run("distill", *data, "distillation.teacher=/nowhere", f"out={nothing}")
     assert "/nowhere" in code
+    assert not (nothing / "wandb").exists()
 
 
 def test_dry_prints_the_settings_and_leaves_nothing_else(text, tmp_path, run):
