@@ -84,6 +84,8 @@ def encode(
     before, after = frame(tokenizer)
     room = config.length - len(before) - len(after)
     core = tokenizer.backend_tokenizer
+    core.no_truncation()  # an earlier call of the tokenizer may have left it set
+    core.no_padding()
     code = "H" if len(tokenizer) <= 2**16 else "I"
     found: dict[int, array[int]] = {}
     cut = 0

@@ -53,7 +53,9 @@ def describe_tokenizer(corpus: dict[str, Any], settings: TokenizerConfig) -> dic
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
     """Hash what a tokenizer does, however its files are laid out."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    core = json.loads(tokenizer.backend_tokenizer.to_str())
+    # Left by the last call, not what the tokenizer is.
+    return key_of({**core, "truncation": None, "padding": None})
 
 
 def code_digest() -> str:

@@ -133,7 +133,7 @@ def bert(documents: list[str], vocab_size: int, context: int) -> PreTrainedToken
     core.normalizer = normalizers.BertNormalizer(lowercase=True)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     # Without a limit every letter of every script takes a place in a small vocabulary.
-    letters = _letters(documents, core.normalizer, max(1, min(200, vocab_size // 8)))
+    letters = _letters(documents, core.normalizer, max(1, min(200, vocab_size // 4)))
     # The trainer numbers letters within words in an order that changes from run to run, and the
     # numbers decide between pairs that are equally frequent. Special tokens have fixed numbers.
     fixed = [*specials, *letters, *(f"##{letter}" for letter in letters)]
