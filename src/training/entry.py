@@ -72,7 +72,7 @@ class OpenedLate(NoTracker):
     def __init__(self, config: RunConfig, resolved: Any, out: Path) -> None:
         """Args: the checked config, the same as plain data, and the folder of the run."""
         self._tracker = build_tracker(config.tracker)
-        self._start = (resolved, config.name, "training", [], out)
+        self._start: tuple[Any, ...] = (resolved, config.name, "training", [], out)
         self._open = False
 
     def log_training(self, values: Mapping[str, float], step: int) -> None:

@@ -20,8 +20,8 @@ from src.tracking.tracker import Tracker
 from src.training.examples import ExampleBatches, encode
 from src.training.held import hold
 from src.training.run import arguments, fit
+from src.training.task import Task
 from src.training.task_model import Head, TaskModel, keep_head, task_loss, write
-from src.training.trainer import Task
 from src.training.tuning_config import TuningConfig, TuningLoopConfig
 
 AUTO = {"masked": "first", "causal": "last"}

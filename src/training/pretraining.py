@@ -15,7 +15,7 @@ from src.training.objectives import LanguageModelling, MaskedTokens, NextTokens,
 from src.training.rows import Prepared, prepare
 from src.training.run import arguments, fit
 from src.training.schema import PretrainConfig
-from src.training.trainer import Loss, Task
+from src.training.task import Loss, Task
 
 
 def pretrain(config: PretrainConfig, out: Path, tracker: Tracker | None = None) -> dict[str, Any]:

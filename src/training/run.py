@@ -1,26 +1,25 @@
 """One run of the loop: device and processes, resuming, the record and the tracker."""
 
 import json
-import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from src.errors import InputError
 from src.processes import from_first
 from src.tracking.tracker import NoTracker, Tracker
 from src.training.config import TrainingConfig
+from src.training.flow import Curve
 from src.training.folders import writing
 from src.training.record import check_same, write_curve
-from src.training.trainer import LoopTrainer, Task
-
-log = logging.getLogger(__name__)
+from src.training.repeatable import repeatable
+from src.training.task import Task
+from src.training.trainer import LoopTrainer
 
 
 def arguments(settings: TrainingConfig, seed: int, out: Path) -> TrainingArguments:
@@ -107,7 +106,7 @@ def fit(
     if start >= settings.steps:
         trainer.load_state(str(state))
     else:
-        with _kernels(settings.deterministic):
+        with repeatable(settings.deterministic):
             trainer.train(resume_from_checkpoint=str(state) if state is not None else None)
     step, history = trainer.state.global_step, trainer.state.log_history
     ended = trainer.clock.done(step) >= 1
@@ -144,52 +143,3 @@ def find_state(out: Path, step: int | None) -> Path | None:
         listed = ", ".join(map(str, sorted(states))) or "none"
         raise InputError(f"resume_step={step}: {out} has no such state; there are: {listed}.")
     return states[max(states) if step is None else step] if states else None
-
-
-class Curve(TrainerCallback):
-    """Shows the points of the loss curve in the log and the tracker."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        """Args: tracker: where they go."""
-        self.tracker = tracker
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
-    ) -> None:
-        """Show one point."""
-        del args, control
-        values: dict[str, float] = {k: v for k, v in more["logs"].items() if k != "step"}
-        shown = " ".join(f"{name}={value:.5g}" for name, value in values.items())
-        log.info("step %d of %d: %s", state.global_step, state.max_steps, shown)
-        self.tracker.log_training(values, state.global_step)
-
-
-@contextmanager
-def _kernels(deterministic: bool) -> Iterator[None]:
-    """Let torch use only kernels that always give the same result.
-
-    Raises:
-        InputError: The model has an operation without one.
-    """
-    before = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    memory: Any = torch.utils.deterministic
-    filled, cudnn = memory.fill_uninitialized_memory, torch.backends.cuda.cudnn_sdp_enabled()
-    # Only to warn would not do: attention takes its repeatable backward in the strict mode alone.
-    torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cuda.enable_cudnn_sdp(cudnn and not deterministic)
-    # Filling what nobody reads takes time, and no result depends on it.
-    memory.fill_uninitialized_memory = False
-    try:
-        yield
-    except RuntimeError as error:
-        if "deterministic" not in str(error):
-            raise
-        raise InputError(
-            f"training.deterministic: {str(error).splitlines()[0]} Use training.deterministic="
-            "false; the run is then not the same each time."
-        ) from error
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned)
-        torch.backends.cuda.enable_cudnn_sdp(cudnn)
-        memory.fill_uninitialized_memory = filled

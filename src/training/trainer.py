@@ -1,10 +1,10 @@
 """The one training loop: transformers' Trainer, told what a step reads and what a loss is."""
 
 import itertools
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +12,17 @@ import torch
 from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
 from torch import nn
-from transformers import (
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from src.errors import InputError
 from src.training.batches import Batch, Batches
 from src.training.config import TrainingConfig
+from src.training.flow import Flow
 from src.training.folders import PARTIAL, take_place, writing
 from src.training.optimizers import Clock, optimizer, schedule
 from src.training.record import write_curve
-
-Loss = Callable[[nn.Module, Batch], torch.Tensor]
-"""Called with the model, or a wrapper of it, and one part of a step; gives its mean loss."""
-
-
-@dataclass
-class Task:
-    """What a run trains.
-
-    Attributes:
-        model: The model; its loss is called with it or with a wrapper for several processes.
-        batches: What each step reads.
-        loss: Of one part of a step.
-        save: Called with the number of a step and an empty folder, writes what is to be kept of
-            the model there; the folder is then renamed, so that it is whole or not there.
-        held_out: The batches of a held-out loss; without any there is none.
-        held_out_loss: Of one of these; None: `loss`.
-        callbacks: Further callbacks of the Trainer.
-    """
-
-    model: nn.Module
-    batches: Batches
-    loss: Loss
-    save: Callable[[int, Path], None] | None = None
-    held_out: list[Batch] = field(default_factory=list)
-    held_out_loss: Loss | None = None
-    callbacks: list[TrainerCallback] = field(default_factory=list)
+from src.training.task import Task
 
 
 class Stream:
@@ -124,18 +94,25 @@ class LoopTrainer(Trainer):
         losses = [loss(self.model, batch) for batch in self.task.held_out]
         counts = [batch["targets"].numel() for batch in self.task.held_out]
         self.model.train()
-        mean = sum(one.item() * count for one, count in zip(losses, counts, strict=True)) / sum(
-            counts
-        )
-        self.log({"held_out_loss": mean})
-        return {"held_out_loss": mean}
+        total = sum(one.item() * count for one, count in zip(losses, counts, strict=True))
+        self.log({"held_out_loss": total / sum(counts)})
+        return {"held_out_loss": total / sum(counts)}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add a point to the loss curve; the Trainer's summary at the end is none."""
+        """Add a point to the loss curve; the Trainer's summary at the end is none.
+
+        Raises:
+            InputError: A loss is not finite: what follows would be none either.
+        """
         del start_time
         if "train_runtime" in logs:
             return
         step = self.state.global_step
+        if not all(math.isfinite(logs.get(name, 0.0)) for name in ("loss", "held_out_loss")):
+            raise InputError(
+                f"the loss at step {step} is not finite; use a lower training.lr or "
+                "training.muon_lr, a longer training.warmup, or training.precision=fp32."
+            )
         entry = {"step": step, "tokens": self.task.batches.tokens(step), **logs}
         self.state.log_history.append(entry)
         spent = time.perf_counter() - self.clock.started
@@ -204,59 +181,3 @@ class LoopTrainer(Trainer):
             if first:
                 take_place(partial, path)
         self.accelerator.wait_for_everyone()
-
-
-class Flow(TrainerCallback):
-    """Says when the loop logs, evaluates, writes and ends."""
-
-    def __init__(self, trainer: LoopTrainer) -> None:
-        """Args: whose loop it is."""
-        self.trainer, self.settings = trainer, trainer.settings
-        self.kept = self.due = False
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
-    ) -> None:
-        """Start the clock, and keep the untrained model where step 0 is asked for."""
-        del args, control, more
-        self.trainer.clock.start()
-        if state.global_step == 0 and 0 in self.settings.checkpoints:
-            self._evaluate()
-            self.trainer.save_folder("step0")
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
-    ) -> None:
-        """Decide what follows a step."""
-        del args, more
-        settings, step = self.settings, state.global_step
-        over = self.trainer.clock.done(step) >= 1
-        stops = step == settings.stop_at
-        control.should_training_stop |= over or stops
-        self.kept = step in settings.checkpoints
-        self.due = self.kept or over or _every(settings.eval_every, step)
-        state = self.kept or over or stops or _every(settings.state_every, step)
-        control.should_save = state and settings.states != "none" and settings.seconds is None
-        # A point wherever a state can be, so that points of a resumed run are of the same steps.
-        regular = step == 1 or _every(settings.log_every, step)
-        control.should_log = regular or state or self.due
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
-    ) -> None:
-        """Evaluate and write what is kept of the model, once the step's point is in the curve."""
-        del args, control
-        if "loss" not in more["logs"]:
-            return
-        if self.due:
-            self._evaluate()
-        if self.kept:
-            self.trainer.save_folder(f"step{state.global_step}")
-
-    def _evaluate(self) -> None:
-        if self.trainer.task.held_out:
-            self.trainer.evaluate()
-
-
-def _every(count: int | None, step: int) -> bool:
-    return count is not None and step % count == 0

@@ -207,6 +207,21 @@ def test_an_operation_that_is_not_repeatable_is_refused(train, tmp_path):
     train("bert", tmp_path / "n", callbacks=[Unrepeatable()], deterministic=False)
 
 
+def test_a_loss_that_is_not_finite_ends_a_run(train, tmp_path):
+    with pytest.raises(InputError, match="loss at step 3 is not finite"):
+        train("bert", tmp_path / "m", callbacks=[Spoil()], checkpoints=[3])
+    assert not list(tmp_path.glob("m/step*"))
+    assert not list(tmp_path.glob("m/states/step*"))
+
+
+class Spoil(TrainerCallback):
+    """Makes a weight infinite after the second step."""
+
+    def on_step_end(self, args, state, control, model, **more):
+        if state.global_step == 2:
+            model.get_input_embeddings().weight.data[9] = torch.inf
+
+
 def test_seconds_end_a_run(train, tmp_path):
     record = train("gpt_neox", tmp_path / "m", steps=10**6, seconds=0.5)
     assert 1 < record["steps"] < 10**6

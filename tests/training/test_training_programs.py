@@ -1,7 +1,9 @@
 """The command lines of the training programs, from text to a student."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,21 @@ def run(monkeypatch, capsys):
     return program
 
 
+def tracked(out):
+    """The loss curve, read from a run of W&B by its own reader."""
+    (file,) = out.glob("wandb/offline-run-*/*.wandb")
+    command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", file]
+    text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    records = [json.loads(line) for line in text.splitlines()]
+    curve = []
+    for history in [row["history"] for row in records if row["type"] == "history"]:
+        named = {k.removeprefix("train/"): v for k, v in history["item"].items() if k[0] != "_"}
+        assert named.pop("seconds") > 0
+        assert named.pop("tokens_per_second") >= 0
+        curve.append({"step": int(history["step"]["num"]), **named})
+    return curve
+
+
 def test_a_model_and_its_student(text, tmp_path, run):
     """Logged to W&B offline; a wrong setting leaves no folder; the same command is done at once."""
     data = [
@@ -41,7 +58,7 @@ def test_a_model_and_its_student(text, tmp_path, run):
     code, printed = run("pretrain", *data, *shape, "training.checkpoints=[2]", f"out={out}")
     assert code is None
     assert f"{out}: 4 steps, held-out loss" in printed
-    assert list(out.glob("wandb/offline-run-*/*.wandb"))
+    assert tracked(out) == json.loads((out / "training.json").read_text())["curve"]
     assert (out / "step2" / "model.safetensors").exists()
     teacher = [f"distillation.teacher={out / 'final'}", "tracker=none"]
     code, printed = run("distill", *data, *teacher, f"out={student}")
