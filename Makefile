@@ -1,12 +1,13 @@
 # Everything runs in .venv; `make setup` makes it. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup gptq-env demo test test-slow lint format data bench report clean
+.PHONY: help setup gptq-env demo test test-slow lint format data dashboard bench report clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 # An index of torch builds for your machine (CPU only, or one CUDA version), if you want a certain one.
 TORCH_INDEX ?=
 ARGS ?=
+SWEEP ?=
 
 help:  ## List the targets
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -54,6 +55,9 @@ report: setup  ## Write SWEEP=DIR as one HTML file, DIR/report.html
 
 data: setup  ## Download and verify all benchmark files into the cache
 	$(BIN)/python -m src.data.download $(ARGS)
+
+dashboard: setup  ## A W&B workspace and report of SWEEP=DIR; without an account, DIR/report.html
+	$(BIN)/python -m src.report.dashboard '$(SWEEP)' $(ARGS)
 
 bench: setup  ## Speed against a one-item-at-a-time loop, as ratios
 	$(BIN)/python -m src.bench $(ARGS)

@@ -25,8 +25,10 @@ from src.statistics.cell import cell_estimands, with_intervals
 from src.statistics.refresh import made_with, refresh
 from src.system.environment import environment
 from src.system.meter import Meter
+from src.tracking.agent import of_agent
+from src.tracking.cell_run import log_again, open_run
 from src.tracking.fingerprint import fingerprint
-from src.tracking.read import INTERVALS
+from src.tracking.read import INTERVALS, read_cell
 from src.tracking.records import CellRecords
 from src.tracking.tracker import NoTracker, Tracker, build_tracker
 
@@ -59,7 +61,7 @@ def run_cell(config: Config, resolved: dict[str, Any], directory: Path) -> str:
         why = from_first(lambda: _why_run(config, prepared, records))
         if why is None:
             log.info("finished before with the same settings: %s", directory)
-            from_first(lambda: _refresh(config, prepared, records))
+            from_first(lambda: _bring_up_to_date(config, prepared, records))
             state = "skipped"
             return state
         log.info("running %s (%s)", directory, why)
@@ -91,13 +93,18 @@ def _why_run(config: Config, prepared: Prepared, records: CellRecords) -> str | 
     return why if config.resume else why or "resume=false"
 
 
-def _refresh(config: Config, prepared: Prepared, records: CellRecords) -> None:
-    """Make the intervals of a finished cell anew where the settings ask for other ones."""
+def _bring_up_to_date(config: Config, prepared: Prepared, records: CellRecords) -> None:
+    """Make the intervals of a finished cell anew where the settings ask for other ones.
+
+    Its run in the tracker gets them too; and an agent of a W&B sweep gets the numbers in any case,
+    as it waits for the run that it asked for.
+    """
     benchmarks = {name: question.benchmark for name, question in prepared.questions.items()}
-    if refresh(records, benchmarks, config.statistics):
+    refreshed = refresh(records, benchmarks, config.statistics)
+    if refreshed:
         log.info("its intervals were made anew with the settings of `statistics`")
-        if config.tracker.kind != "none":
-            log.info("its run in the tracker keeps the intervals that it was logged with")
+    if refreshed or of_agent():
+        log_again(config.tracker, read_cell(records.directory), asdict(config.statistics))
 
 
 def _begin(
@@ -110,9 +117,7 @@ def _begin(
     """Start the cell's records and its run in the tracker."""
     records.start(fingerprint(prepared.parts), prepared.parts)
     records.write_config(resolved)
-    tags = [config.model.name, config.compression.name, *config.scorer.names]
-    name = f"{config.model.name}-{config.compression.name}"
-    tracker.start(resolved, name, config.sweep, tags, records.directory)
+    open_run(tracker, resolved, records.directory)
 
 
 def _record_end(records: CellRecords, resolved: dict[str, Any], error: Exception) -> None:

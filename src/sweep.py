@@ -1,6 +1,7 @@
 """Names of sweeps and cells, and checks of all cells of a sweep before the first one runs."""
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from src.schema import Config, typed
 
 LONGEST = 80
 """Most bytes of a readable name; a hash of 9 may follow, and file systems take 255."""
+AGENT = "WANDB_SWEEP_ID"
+"""Set in the environment where an agent of a W&B sweep starts a cell."""
 SOURCES = {"-cd": "--config-dir", "-cn": "--config-name", "-cp": "--config-path"}
 """Flags that say where a config is composed from, so that they are part of a sweep's name."""
 
@@ -31,7 +34,16 @@ def register() -> None:
 
     # Cached: Hydra hands a multirun's cache to its jobs, so all cells agree on the sweep's name.
     OmegaConf.register_new_resolver(
-        "sweep_name", lambda: sweep_name(sys.argv[1:]), use_cache=True, replace=True
+        "sweep_name",
+        lambda: sweep_name(sys.argv[1:], os.environ.get(AGENT)),
+        use_cache=True,
+        replace=True,
+    )
+    OmegaConf.register_new_resolver(
+        "run_name",
+        lambda overrides: run_name(overrides, os.environ.get(AGENT)),
+        use_cache=True,
+        replace=True,
     )
     OmegaConf.register_new_resolver(
         "cell_name", lambda overrides: cell_name(overrides, sys.argv[1:]), replace=True
@@ -48,12 +60,15 @@ def register() -> None:
     OmegaConf.register_new_resolver("model_name", lambda model: Path(str(model)).name, replace=True)
 
 
-def sweep_name(arguments: Sequence[str]) -> str:
+def sweep_name(arguments: Sequence[str], agent: str | None = None) -> str:
     """Name a sweep after its command, so that the same command continues it.
 
     Args:
         arguments: The command line after the program's name.
+        agent: Id of the W&B sweep whose agent started this cell: its cells are one sweep.
     """
+    if agent:
+        return slug(f"wandb-{agent}")
     # These set debug.dry and debug.plan and nothing else.
     kept = [
         override
@@ -62,6 +77,17 @@ def sweep_name(arguments: Sequence[str]) -> str:
     ]
     # Long paths come last, because a long name is cut.
     return slug(joined(",".join([*sorted(kept), *sorted(_sources(arguments), key=len)])))
+
+
+def run_name(overrides: Sequence[str], agent: str | None = None) -> str:
+    """Name the cell of a run that is no multirun.
+
+    Args:
+        overrides: The cell's own.
+        agent: Id of the W&B sweep whose agent started it: then its settings tell it from others.
+    """
+    own = sorted(override for override in overrides if key_of(override) != "sweep")
+    return slug(joined(",".join(own))) if agent and own else "cell"
 
 
 def cell_name(overrides: Sequence[str], arguments: Sequence[str]) -> str:

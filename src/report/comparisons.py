@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import InputError
-from src.report.cells import labels, twin
+from src.report.cells import collect, labels, twin
+from src.report.curves import curves
 from src.report.flips import read_flips
 from src.statistics.compare import compare_directories
 from src.statistics.config import StatisticsConfig
@@ -19,7 +20,7 @@ from src.statistics.verdict import verdict
 from src.tracking.atomic import replacing
 from src.tracking.config import WandbConfig
 from src.tracking.plain import plain
-from src.tracking.read import Cell
+from src.tracking.read import STATUS, Cell
 from src.tracking.tracker import build_tracker
 
 FILE = "comparisons.json"
@@ -36,7 +37,7 @@ class Sweep:
         problems: Why pairs of cells were not compared, or the file not written.
         changed: Whether the file was not there, or had others.
         name: Of the sweep.
-        tracker: Settings of the compared cells' tracker.
+        tracker: Settings of its cells' tracker.
     """
 
     rows: list[dict[str, Any]]
@@ -49,13 +50,14 @@ class Sweep:
 
 
 def track(sweep: Sweep, directory: Path) -> None:
-    """Log comparisons and flips to the tracker that their cells used, as a run of its own.
+    """Log comparisons, curves and flips to the tracker that their cells used, as a run of its own.
 
     Args:
         sweep: The comparisons.
         directory: Of the sweep; the tracker's files go below it, beside those of the cells.
     """
-    if sweep.tracker.get("kind") != "wandb":
+    along = curves(collect(directory))
+    if sweep.tracker.get("kind") != "wandb" or not (sweep.rows or along):
         return
     # A cell of another version may have settings that are none any more.
     known = {field.name for field in fields(WandbConfig)}
@@ -64,11 +66,20 @@ def track(sweep: Sweep, directory: Path) -> None:
     folder = directory / "comparisons"
     folder.mkdir(exist_ok=True)
     about = {"family": sweep.family, "statistics": asdict(sweep.settings or StatisticsConfig())}
-    tracker.start(about, f"{sweep.name}-comparisons", sweep.name, ["comparisons"], folder)
+    name, tags = f"{sweep.name}-comparisons", ["comparisons"]
+    tracker.start(about, name, sweep.name, tags, folder, job="comparisons", again=True)
     tracker.log_comparisons(sweep.rows)
+    tracker.log_curves(along)
     if len(flips := read_flips(directory)):
         tracker.log_flips(flips)
     tracker.finish("done")
+
+
+def is_tracked(directory: Path, cells: Sequence[Cell]) -> bool:
+    """Whether the sweep's own run was made after the last of its cells ended."""
+    made = [path.stat().st_mtime for path in directory.glob("comparisons/wandb/*run-*/*.wandb")]
+    done = [cell.directory / STATUS for cell in cells if cell.state == "done"]
+    return bool(made) and all(path.stat().st_mtime <= max(made) for path in done)
 
 
 def compare_sweep(directory: Path, cells: Sequence[Cell]) -> Sweep:
@@ -83,15 +94,12 @@ def compare_sweep(directory: Path, cells: Sequence[Cell]) -> Sweep:
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
     settings: StatisticsConfig | None = None
-    tracker: Mapping[str, Any] = {}
-    sweep_name = directory.name
+    about_cell = next((cell.config for cell in cells if cell.state == "done"), {})
     for cell, name in zip(cells, names, strict=True):
         other = twin(cell, cells)
         if other is None or cell.state != "done":
             continue
         settings = settings_of(cell)
-        tracker = cell.config.get("tracker") or {}
-        sweep_name = str(cell.config.get("sweep") or sweep_name)
         about = {
             "pair": f"{names[list(cells).index(other)]} -> {name}",
             "cell_a": _path(other, directory),
@@ -114,7 +122,8 @@ def compare_sweep(directory: Path, cells: Sequence[Cell]) -> Sweep:
         (directory / FILE).unlink(missing_ok=True)
     elif changed:
         problems += _write(directory / FILE, rows, family, settings)
-    return Sweep(rows, family, settings, problems, changed, sweep_name, tracker)
+    name, tracker = about_cell.get("sweep") or directory.name, about_cell.get("tracker") or {}
+    return Sweep(rows, family, settings, problems, changed, str(name), tracker)
 
 
 def _digest(first: Cell, second: Cell, settings: StatisticsConfig) -> str:

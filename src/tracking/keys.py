@@ -7,11 +7,16 @@
   `bias/crows_pairs/pll/gender`;
 - any of them with `/ci_low` or `/ci_high` behind it: its interval, where there is one;
 - `change/<cell>/<the metric's name>`: how much a cell differs from its uncompressed twin, with
-  `/ci_low`, `/ci_high`, `/p_holm` and `/verdict` behind it (in the sweep's own run);
+  `/ci_low`, `/ci_high`, `/p_holm`, `/verdict`, `/flips_to_stereo` and `/flips_to_anti` behind it
+  (in the sweep's own run);
+- `curve/<axis>` and `curve/<axis>/<series>/<the metric's name>`: the history of the sweep's own
+  run, a place on an axis (`model_step`) and the headline numbers of each series there;
 - `train/<name>`: a point of a training run's loss curve, at its optimiser step;
+- `cell/<name>`: what the cell is, in words;
 - `system/<name>` and `receipt/<name>`, nested names joined by `/`.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -69,10 +74,50 @@ def comparison_values(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         if row["metric"] in HEADLINES:
             key = f"change/{row['cell_b']}/{metric_key(row)}"
             named = {key: row["difference"]}
-            parts = ("ci_low", "ci_high", "p_holm", "verdict")
+            parts = ("ci_low", "ci_high", "p_holm", "verdict", "flips_to_stereo", "flips_to_anti")
             named |= {f"{key}/{part}": row.get(part) for part in parts}
             values |= {name: value for name, value in named.items() if value is not None}
     return values
+
+
+def cell_values(config: Mapping[str, Any], directory_name: str) -> dict[str, Any]:
+    """Say in words what a cell is: its model, compression and scorer, and the name of its folder.
+
+    A run's settings have this too; but an agent of a W&B sweep puts the sweep's own values
+    (`model`, `compression`) in their place.
+
+    Args:
+        config: The cell's resolved settings.
+        directory_name: Of its folder, by which `change/<cell>` names it.
+    """
+    named = {part: _name(config.get(part)) for part in ("model", "compression", "scorer")}
+    named["name"] = directory_name
+    return {f"cell/{what}": name for what, name in named.items() if name}
+
+
+def _name(settings: Any) -> str:
+    """Name a model, compression or scorer; a stack by its steps, "prune+uniform"."""
+    if not isinstance(settings, Mapping):
+        return ""
+    if "name" in settings:
+        return str(settings["name"])
+    return "+".join(filter(None, map(_name, settings.values())))
+
+
+def axis_key(axis: str) -> str:
+    """Name the places of a sweep's axis: of "model.step", `curve/model_step`."""
+    return f"curve/{axis.replace('.', '_')}"
+
+
+def curve_key(axis: str, series: str, metric: str) -> str:
+    """Name a number of a series along an axis.
+
+    Args:
+        axis: Dotted setting.
+        series: Its label, in words.
+        metric: The number's own name.
+    """
+    return f"{axis_key(axis)}/{re.sub('[^A-Za-z0-9_.+-]+', '-', series)}/{metric}"
 
 
 def scalars(group: str, content: Any) -> dict[str, Any]:

@@ -18,7 +18,15 @@ class Tracker(Protocol):
     """
 
     def start(
-        self, config: Mapping[str, Any], name: str, group: str, tags: Sequence[str], directory: Path
+        self,
+        config: Mapping[str, Any],
+        name: str,
+        group: str,
+        tags: Sequence[str],
+        directory: Path,
+        *,
+        job: str = "cell",
+        again: bool = False,
     ) -> None:
         """Open the run.
 
@@ -28,6 +36,8 @@ class Tracker(Protocol):
             group: The sweep it belongs to.
             tags: Besides those of the settings.
             directory: The cell's directory; the tracker's own files go below it.
+            job: What kind of run it is: "cell" or "comparisons".
+            again: Continue the run that was last opened in this directory, if there is one.
 
         Raises:
             InputError: The settings ask for what cannot be.
@@ -58,6 +68,10 @@ class Tracker(Protocol):
         """Log a sweep's comparisons as a table, and the headline ones under stable names."""
         ...
 
+    def log_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Log a sweep's curves as history: a row a place on an axis."""
+        ...
+
     def log_flips(self, table: "pd.DataFrame") -> None:
         """Log the items of a sweep that changed sides between a compressed cell and its twin."""
         ...
@@ -71,7 +85,15 @@ class NoTracker:
     """Tracks nothing: the records on disk are all there is."""
 
     def start(
-        self, config: Mapping[str, Any], name: str, group: str, tags: Sequence[str], directory: Path
+        self,
+        config: Mapping[str, Any],
+        name: str,
+        group: str,
+        tags: Sequence[str],
+        directory: Path,
+        *,
+        job: str = "cell",
+        again: bool = False,
     ) -> None:
         """Do nothing."""
 
@@ -91,6 +113,9 @@ class NoTracker:
         """Do nothing."""
 
     def log_comparisons(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Do nothing."""
+
+    def log_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Do nothing."""
 
     def log_flips(self, table: "pd.DataFrame") -> None:

@@ -1,6 +1,7 @@
 """One Weights & Biases run a cell. W&B may fail as it likes; the cell goes on."""
 
 import contextlib
+import functools
 import logging
 import os
 import shutil
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import wandb
 
 from src.errors import InputError
+from src.tracking import agent
 from src.tracking.config import WandbConfig
 from src.tracking.credentials import choose_mode
-from src.tracking.keys import comparison_values, metric_values, scalars
+from src.tracking.keys import cell_values, comparison_values, metric_values, scalars
 from src.tracking.plain import plain
 
 if TYPE_CHECKING:
@@ -42,7 +44,15 @@ class WandbTracker:
         self._scorer: str | None = None
 
     def start(
-        self, config: Mapping[str, Any], name: str, group: str, tags: Sequence[str], directory: Path
+        self,
+        config: Mapping[str, Any],
+        name: str,
+        group: str,
+        tags: Sequence[str],
+        directory: Path,
+        *,
+        job: str = "cell",
+        again: bool = False,
     ) -> None:
         """Open the run; where the server does not answer, an offline run.
 
@@ -52,16 +62,16 @@ class WandbTracker:
         self._directory = directory
         self._scorer = (config.get("scorer") or {}).get("name")
         about = {
-            "project": self._config.project,
-            "entity": self._config.entity,
             "name": _cut(name, LONGEST_NAME) or directory.name,
             "group": _cut(group, LONGEST_NAME),
             "tags": sorted({_cut(tag, LONGEST_TAG) for tag in (*tags, *self._config.tags)} - {""}),
             "dir": str(directory),
+            "job_type": job,
+            "config": plain(config),
         }
         try:
             mode = choose_mode(self._config.mode)
-            self._run = self._open(about | {"config": plain(config)}, mode)
+            self._run = self._open(about | self._place(again), mode)
         except InputError:
             raise
         except Exception as error:
@@ -69,6 +79,7 @@ class WandbTracker:
         else:
             online = not self._run.offline and mode == "online"
             log.info("W&B run %s: %s", name, self._run.url if online else self._run.dir)
+            self._say_what(plain(config), job)
 
     def log_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Log metrics as history, and so also in the summary."""
@@ -106,6 +117,11 @@ class WandbTracker:
         with _data_below(self._directory):
             self._attempt("log comparisons", log_both)
 
+    def log_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Log each row as a step of the run's history."""
+        for row in rows:
+            self._attempt("log curves", functools.partial(_log, row))
+
     def log_flips(self, table: "pd.DataFrame") -> None:
         """Log the first `max_rows` items that changed sides as a table."""
         with _data_below(self._directory):
@@ -116,18 +132,37 @@ class WandbTracker:
         failed = state not in ("done", "unsupported")
         self._attempt("log the state", lambda run: run.summary.update({"state": state}))
         self._attempt("finish", lambda run: run.finish(exit_code=int(failed)))
+        if self._run is not None and agent.of_agent():
+            agent.leave()
         self._run = None
+
+    def _say_what(self, config: dict[str, Any], job: str) -> None:
+        """Name the cell in the summary, and save settings that a W&B sweep's values hide."""
+        if job == "cell":
+            values = cell_values(config, self._directory.name)
+            self._attempt("log what it is", lambda run: run.summary.update(values))
+        if agent.of_agent() and (hidden := agent.hidden(config, dict(self._run.config))):
+            self._attempt("log settings", lambda run: run.config.update({"settings": hidden}))
+
+    def _place(self, again: bool) -> dict[str, Any]:
+        """Say which run of which project it is; an agent of a W&B sweep knows both by itself."""
+        if agent.of_agent():
+            return {}
+        place = {"project": self._config.project, "entity": self._config.entity}
+        earlier = _last_run(self._directory) if again else None
+        return place | ({"id": earlier, "resume": "allow"} if earlier else {})
 
     def _open(self, about: dict[str, Any], mode: str) -> Any:
         server = str(wandb.setup(_settings()).settings.base_url)
         if mode == "online" and server not in _unreachable:
+            earlier = set(self._directory.glob("wandb/run-*"))
             try:
                 return wandb.init(**about, mode="online", reinit="create_new", settings=_settings())
             except Exception as error:
                 _unreachable.add(server)
                 self._warn(f"reach {server}, so this sweep is kept offline", error)
                 # What the attempt left would be uploaded by `wandb sync` as an empty second run.
-                for attempt in self._directory.glob("wandb/run-*"):
+                for attempt in set(self._directory.glob("wandb/run-*")) - earlier:
                     shutil.rmtree(attempt, ignore_errors=True)
         local: Literal["disabled", "offline"] = "disabled" if mode == "disabled" else "offline"
         return wandb.init(**about, mode=local, reinit="create_new", settings=_settings())
@@ -153,10 +188,21 @@ class WandbTracker:
             )
 
 
+def _log(row: Mapping[str, float], run: Any) -> None:
+    run.log(dict(row))
+
+
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """Put what nests in a comparison beside its other fields; a table's cells are single values."""
     joint = {f"joint_{k}": v for k, v in (row.get("joint") or {}).items() if k != "covariance"}
     return {k: v for k, v in row.items() if k != "joint"} | joint
+
+
+def _last_run(directory: Path) -> str | None:
+    """Give the id of the run that was last opened in a directory, online or offline."""
+    # W&B calls its folders [offline-]run-<date>_<time>-<id>.
+    folders = [path.name.removeprefix("offline-") for path in directory.glob("wandb/*run-*-*")]
+    return max(folders).split("-", 2)[2] if folders else None
 
 
 def _cut(text: str, most: int) -> str:

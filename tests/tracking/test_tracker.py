@@ -162,6 +162,8 @@ def test_an_offline_run_holds_the_cell(tmp_path):
         "system/load_seconds": 1.5,
         "receipt/mean_bits": 8,
         "receipt/changes": 2,
+        "cell/model": "tiny",
+        "cell/name": "first",
         "state": "done",
     }
     (group,) = {row["run"]["run_group"] for row in records if row["type"] == "run"}
