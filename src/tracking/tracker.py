@@ -36,7 +36,7 @@ class Tracker(Protocol):
             group: The sweep it belongs to.
             tags: Besides those of the settings.
             directory: The cell's directory; the tracker's own files go below it.
-            job: What kind of run it is: "cell" or "comparisons".
+            job: What kind of run it is: "cell", "comparisons" or "training".
             again: Continue the run that was last opened in this directory, if there is one.
 
         Raises:

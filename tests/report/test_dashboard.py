@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import InputError
+from src.report import dashboard
 from src.report.dashboard import Place, find, publish, read, report, workspace
 from tests.report.wandb_server import wandb_server  # noqa: F401
 
