@@ -78,7 +78,7 @@ class OpenedLate(NoTracker):
     def log_training(self, values: Mapping[str, float], step: int) -> None:
         """Log a point."""
         if not self._open:
-            self._tracker.start(*self._start)
+            self._tracker.start(*self._start, job="training")
             self._open = True
         self._tracker.log_training(values, step)
 
