@@ -78,10 +78,15 @@ class Reader:
         """Args: the model itself, in no wrapper; it stays changed as long as the reader lives."""
         self.places: torch.Tensor | None = None
         self.states: torch.Tensor | None = None
-        model.base_model.register_forward_hook(self._below_the_head)
+        below = model.base_model
+        below.register_forward_hook(self._below_the_head)
+        if isinstance(inner := getattr(below, "decoder", None), nn.Module):
+            inner.register_forward_hook(self._below_the_head)  # OPT's head is on this one
 
     def _below_the_head(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         del module, inputs
+        if self.states is not None:
+            return output  # the inner one of two was the first to be done
         self.states = output.last_hidden_state
         if self.places is not None:
             index = self.places[..., None].expand(-1, -1, self.states.shape[-1])
@@ -101,14 +106,14 @@ class Reader:
         Returns:
             Logits (rows, chosen, vocabulary) and last hidden states (rows, length, hidden).
         """
-        self.places = places
+        self.places, self.states = places, None
         try:
             logits = model(input_ids=ids).logits
+            assert self.states is not None
+            return logits, self.states
         finally:
-            self.places = None
-        assert self.states is not None
-        states, self.states = self.states, None
-        return logits, states
+            # Whoever else calls the model gets its whole answer.
+            self.places, self.states = None, None
 
 
 class LanguageModelling:

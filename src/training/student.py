@@ -54,8 +54,8 @@ def make_student(
     lists = [name for name, found in outermost_lists(teacher).items() if len(found) == count]
     if len(lists) != 1:
         raise InputError(
-            f"distillation.teacher: the layers of a {type(teacher).__name__} do not lie in one "
-            f"list of {count}, so that no student can be made of some of them."
+            f"distillation.teacher: the layers of {type(teacher).__name__} do not lie in one list "
+            f"of {count}, so that no student can be made of some of them."
         )
     layers = chosen_layers(settings, count)
     config = copy.deepcopy(teacher.config)

@@ -13,6 +13,7 @@ from src.training.config import DistillationConfig
 from src.training.distillation import Distillation, cosine_loss, soft_loss
 from src.training.objectives import MaskedTokens, NextTokens
 from src.training.student import chosen_layers, make_student
+from tests import checkpoints
 
 
 def settings(**changes):
@@ -159,6 +160,27 @@ def test_a_student_is_its_teacher_with_fewer_layers(kind, pair, tokenizer, rows)
 def layers(model):
     base = model.base_model
     return base.encoder.layer if hasattr(base, "encoder") else base.layers
+
+
+@pytest.mark.parametrize("name", [*checkpoints.MASKED, *checkpoints.CAUSAL, "gpt_neo", "funnel"])
+def test_teachers_of_any_architecture(name, load):
+    """A student of half the layers learns with all it has; one of all of them has no loss."""
+    subject = load(name)
+    teacher = subject.model
+    if name in ("albert", "funnel"):
+        with pytest.raises(InputError, match="do not lie in one list"):
+            make_student(teacher, settings(), 0)
+        return
+    known = subject.text.tokenizer
+    ids = torch.randint(6, 60, (3, 12), generator=torch.Generator().manual_seed(0))
+    change = MaskedTokens(known, 0.3, 0) if subject.objective == "masked" else NextTokens(0)
+    student = make_student(teacher, settings(), 0)
+    assert student.config.num_hidden_layers == 1
+    Distillation(student, teacher, settings())(student, change(ids, 0)).backward()
+    assert all(p.grad is not None for p in student.parameters())
+    every = make_student(teacher, settings(layers=1.0), 0).eval()
+    loss = Distillation(every, teacher, settings(hard=0))(every, change(ids, 0))
+    assert loss.item() == pytest.approx(0, abs=1e-5)
 
 
 def test_a_random_student_has_weights_of_its_own_seed(pair):
