@@ -42,7 +42,7 @@ function curves(data, openPanel) {
     for (const one of lines) for (const point of one.points) {
       const element = s("g", { class: "point circle" }, s("circle", { class: one.colour, cx: x(point.at), cy: y(point.value), r: 4 }), s("circle", { class: "hit", cx: x(point.at), cy: y(point.value), r: 10 }));
       svg.append(element);
-      reach.push({ element, lines: said(one, point), open: () => openPanel(point.cell) });
+      reach.push({ element, spot: { x: x(point.at), y: y(point.value) }, lines: said(one, point), open: () => openPanel(point.cell) });
     }
     reachable(svg, reach);
     place.replaceChildren(svg);

@@ -11,19 +11,19 @@ function comparisons(data, openItems) {
   const cell = (row) => data.cells[columns.b[row]];
   const digits = (row) => digitsOf(text("unit", row));
   const state = { family: "headline", tone: "", benchmark: "", category: "", search: "" };
-  const number = (name, title, sign) => ({ title, class: "number", key: (row) => columns[name][row], cell: (row) => shown(columns[name][row], digits(row), sign) });
-  const p = (row) => (columns.p_holm[row] === null ? "" : columns.p_holm[row] < 0.001 ? "< .001" : columns.p_holm[row].toFixed(3));
+  const p = (row) => (columns.p_holm[row] === null ? "" : columns.p_holm[row] < 0.001 ? "< .001" : String(Number(columns.p_holm[row].toPrecision(3))));
   const metric = (row) => `${text("benchmark", row)} ${data.short[text("metric", row)] || text("metric", row)}`;
   const table = new PagedTable(at("comparisons-table"), [
     { title: "cell", key: (row) => columns.b[row], cell: (row) => [cell(row).compression, h("span", { class: "pair" }, cell(row).model)] },
     { title: "number", key: (row) => `${metric(row)} ${text("category", row)}`, cell: (row) => [text("category", row), h("span", { class: "pair" }, metric(row))] },
-    number("value_a", "before"), number("value_b", "after"),
+    { title: "before → after", class: "number", key: (row) => columns.value_b[row], cell: (row) => `${shown(columns.value_a[row], digits(row))} → ${shown(columns.value_b[row], digits(row))}` },
     { title: "change", class: "number", key: (row) => columns.difference[row], cell: (row) => [shown(columns.difference[row], digits(row), true), h("span", { class: "pair" }, `${interval(columns.ci_low[row], columns.ci_high[row], digits(row), true)}`)] },
+    { title: "", class: "bar", cell: (row) => changeBar(columns, row, text("tone", row)) },
     { title: "p Holm", class: "number", key: (row) => columns.p_holm[row], cell: p },
     { title: "flips + −", class: "number", key: (row) => (columns.flips_to_stereo[row] === null ? null : columns.flips_to_stereo[row] + columns.flips_to_anti[row]), cell: (row) => (columns.flips_to_stereo[row] === null ? "" : `${columns.flips_to_stereo[row]} ${columns.flips_to_anti[row]}`) },
     { title: "what may be concluded", class: "says", key: (row) => Object.keys(TONES).indexOf(text("tone", row)), cell: (row) => [mark(text("tone", row)), text("conclusion", row)] },
     { title: "", cell: (row) => h("button", { type: "button", class: "plain", onclick: () => openItems(columns.b[row], text("benchmark", row), text("category", row)) }, "Items") },
-  ], { label: "Comparisons" });
+  ], { label: "Comparisons", first: "what may be concluded" });
   const distinct = (name) => [["", "all"], ...[...columns[name].names].filter(Boolean).sort().map((each) => [each, each])];
   const count = h("output", { "aria-live": "polite" });
   const set = (name) => (value) => { state[name] = value; filter(); };
@@ -52,6 +52,19 @@ function comparisons(data, openItems) {
   return (tone) => { Object.assign(state, { family: "headline", tone, benchmark: "", category: "", search: "" }); tools(); filter(); };
 }
 
+/** Draw a change with its interval within four margins to each side; what lies beyond is cut. */
+function changeBar(columns, row, tone) {
+  if (columns.difference[row] === null) return "";
+  const most = 4 * columns.margin[row], x = scale([-most, most], [4, 92]);
+  const within = (value) => x(Math.max(-most, Math.min(most, value)));
+  const low = columns.ci_low[row], high = columns.ci_high[row];
+  return s("svg", { width: 96, height: 20, viewBox: "0 0 96 20", "aria-hidden": "true" },
+    s("rect", { class: "margin", x: x(-columns.margin[row]), width: x(columns.margin[row]) - x(-columns.margin[row]), y: 1, height: 18 }),
+    s("line", { class: "zero", x1: x(0), x2: x(0), y1: 1, y2: 19 }),
+    low === null ? "" : s("line", { class: `whisker tone-${tone}`, x1: within(low), x2: within(high), y1: 10, y2: 10 }),
+    glyph(tone, within(columns.difference[row]), 10, 4));
+}
+
 /** Search and widen the table of cells. */
 function cellsTable() {
   const table = at("cells-table"), rows = [...table.tBodies[0].rows];
@@ -71,7 +84,7 @@ function reveal(name) {
 }
 
 function watchSections() {
-  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const links = new Map([...document.querySelectorAll("nav a")].filter((link) => at(link.hash.slice(1))).map((link) => [link.hash.slice(1), link]));
   const seen = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
     links.forEach((link) => link.removeAttribute("aria-current"));
     links.get(entry.target.id).setAttribute("aria-current", "true");

@@ -35,7 +35,8 @@ function glyph(tone, x, y, r = 5) {
 /**
  * Make points of a plot answer to mouse and keyboard: arrows move, Enter opens.
  *
- * points: [{element, lines, open}] in reading order.
+ * points: [{element, lines, open, spot}] in reading order. Where points have a spot (x, y), the mouse
+ * reaches the nearest one, so that none hides another.
  */
 function reachable(svg, points) {
   let current = 0;
@@ -43,8 +44,10 @@ function reachable(svg, points) {
     element.setAttribute("tabindex", place ? "-1" : "0");
     element.setAttribute("role", open ? "button" : "img");
     element.setAttribute("aria-label", lines.filter(Boolean).join(". "));
-    element.addEventListener("pointermove", (event) => tip.show(lines, event.clientX, event.clientY));
-    element.addEventListener("pointerleave", tip.hide);
+    if (!points[place].spot) {
+      element.addEventListener("pointermove", (event) => tip.show(lines, event.clientX, event.clientY));
+      element.addEventListener("pointerleave", tip.hide);
+    }
     element.addEventListener("blur", tip.hide);
     element.addEventListener("focus", () => {
       current = place;
@@ -52,8 +55,9 @@ function reachable(svg, points) {
       const box = element.getBoundingClientRect();
       tip.show(lines, box.left + box.width / 2, box.bottom - 10);
     });
-    if (open) element.addEventListener("click", open);
+    if (open && !points[place].spot) element.addEventListener("click", open);
   });
+  if (points.some((point) => point.spot)) nearest(svg, points);
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (event.key === "Escape") tip.hide();
@@ -64,6 +68,38 @@ function reachable(svg, points) {
     current = Math.max(0, Math.min(points.length - 1, current + step));
     points[current].element.setAttribute("tabindex", "0");
     points[current].element.focus();
+  });
+}
+
+/** Let the mouse reach the point nearest to it, within so many pixels. */
+function nearest(svg, points, within = 26) {
+  let found = null;
+  const find = (event) => {
+    const box = svg.getBoundingClientRect(), view = svg.viewBox.baseVal;
+    const x = ((event.clientX - box.left) * view.width) / box.width, y = ((event.clientY - box.top) * view.height) / box.height;
+    const away = (point) => Math.hypot(point.spot.x - x, point.spot.y - y);
+    const next = points.reduce((best, point) => (away(point) < away(best) ? point : best));
+    return away(next) <= within ? next : null;
+  };
+  const leave = () => {
+    if (found) found.element.classList.remove("near");
+    found = null;
+    svg.style.cursor = "";
+    tip.hide();
+  };
+  svg.addEventListener("pointermove", (event) => {
+    const next = find(event);
+    if (next !== found) leave();
+    if (!next) return;
+    found = next;
+    found.element.classList.add("near");
+    svg.style.cursor = "pointer";
+    tip.show(found.lines, event.clientX, event.clientY);
+  });
+  svg.addEventListener("pointerleave", leave);
+  svg.addEventListener("click", (event) => {
+    const next = find(event);
+    if (next && next.open) next.open();
   });
 }
 

@@ -34,7 +34,7 @@ function scatter(data, openPanel) {
     const points = [...cells].sort((a, b) => (b.bytes || 0) - (a.bytes || 0)).map((cell) => {
       const element = bubble(cell, places.get(cell.index));
       svg.append(element);
-      return { element, place: cell.index, lines: said(cell), open: () => openPanel(cell.index) };
+      return { element, place: cell.index, spot: places.get(cell.index), lines: said(cell), open: () => openPanel(cell.index) };
     });
     if (cells.length <= 24) svg.append(...named(cells, places, box));
     reachable(svg, points.sort((a, b) => a.place - b.place));

@@ -35,11 +35,12 @@ function sortable(table) {
  * A table that makes the rows of one page only.
  *
  * columns: [{title, key(row), cell(row), class, sortable}]; rows are places in columns of data.
- * extra(row) may give a row that stands below one that is open.
+ * `first` names the column that rows are sorted by at first. extra(row) may give a row that stands below one that is open.
  */
 class PagedTable {
   constructor(place, columns, options) {
     Object.assign(this, { place, columns, size: 50, page: 0, sorted: null, down: false, rows: [], label: "" }, options);
+    if (this.first) this.sorted = columns.findIndex((each) => each.title === this.first);
     this.heads = columns.map((each, index) => h("th", { scope: "col", class: each.class, "aria-sort": "none" },
       each.key ? h("button", { type: "button", onclick: () => this.sort(index) }, each.title) : each.title));
     this.body = h("tbody");
