@@ -1,6 +1,8 @@
 # Everything runs in .venv; `make setup` makes it. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup gptq-env demo test test-slow lint format data dashboard bench report clean
+TABLES := $(addprefix table,1 2 3 4 5 6 7 8 9)
+FIGURES := $(addprefix figure,1 2 3 4 5 6 7 8 9 10 11 _pareto _ladder _flips _forest)
+.PHONY: $(TABLES) $(FIGURES) tables figures paper help setup gptq-env demo test test-slow lint format data dashboard bench report clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,6 +36,21 @@ gptq-env: .venv-gptq/.installed  ## Make .venv-gptq with gptqmodel in it, for co
 
 demo: setup  ## The sample items on a model that ships with the project, dense and int8
 	$(BIN)/python -m src.main -m model=tiny compression=none,ptq benchmark=sample $(ARGS)
+
+# `make table1` runs what table 1 needs and writes it below multirun/; cells that are finished are not
+# run again, and tables and figures share them. ARGS takes paper=tiny, hydra/launcher=submitit_slurm, …
+$(TABLES) $(FIGURES): setup
+	$(BIN)/python -m src.paper $@ $(ARGS)
+
+table1:  ## One table of the paper (table1 to table9), or figure (figure1 to figure11)
+tables: setup  ## Tables 1 to 9 of the paper, each cell run once
+	$(BIN)/python -m src.paper tables $(ARGS)
+
+figures: setup  ## Figures 1 to 11 of the paper, and four of its own
+	$(BIN)/python -m src.paper figures $(ARGS)
+
+paper: setup  ## All tables and figures
+	$(BIN)/python -m src.paper all $(ARGS)
 
 test: setup  ## The default tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -81,7 +81,7 @@ def on_demand(config: Config, sweep: Path | None) -> Iterator[None]:
         return
     needed = checkpoints_of(config)
     notes = sweep / NOTES
-    _write(notes, _read(notes) | {name for name in needed if _snapshot(name) is None})
+    _write(notes, _read(notes) | {name for name in needed if snapshot(name) is None})
     try:
         yield
     finally:
@@ -92,7 +92,7 @@ def on_demand(config: Config, sweep: Path | None) -> Iterator[None]:
         _write(notes, _read(notes) - done)
 
 
-def _snapshot(name: str) -> Path | None:
+def snapshot(name: str) -> Path | None:
     """Find the folder of a checkpoint's weights in the cache; None if they are not there."""
     folder = _folder(name)
     if folder is None or not any(path.suffix in WEIGHTS for path in folder.rglob("*")):

@@ -151,11 +151,7 @@ def forecast(config: Config) -> Forecast:
     subject, weights = empty_subject(config.model, config.scorer.start_token)
     requests = requests_of(plan_questions(subject, questions, config.scorer.names)[0])
     forwards, _ = merge(requests)
-    whole = spans_sequences(config.compression)
-    tokens, logits = _budget(device, config.system)
-    cut = list(_cut(subject, forwards, tokens, whole))
-    need = find_need(forwards, subject.objective == "causal", whole)
-    run = Need(sum(batch.tokens for batch in cut), need.pairs, need.rows)
+    run, padded = find_run(subject, forwards, config)
     flops = float(model_cost(subject.model).of(run))
     peak = calibrated_peak(device, subject.model.dtype, torch.get_num_threads())
     return Forecast(
@@ -163,13 +159,32 @@ def forecast(config: Config) -> Forecast:
         forwards=len(forwards),
         tokens_asked=sum(len(request.ids) for request in requests),
         tokens=run.tokens,
-        padding=sum(padding(batch.ends) for batch in cut),
+        padding=padded,
         flops=flops,
         seconds=flops / (SHARE_OF_PEAK * peak),
         weight_bytes=weights.bytes,
         download_bytes=0 if weights.here else weights.bytes,
-        memory_bytes=_memory(subject, device, tokens, logits),
+        memory_bytes=_memory(subject, device, *_budget(device, config.system)),
     )
+
+
+def find_run(subject: Subject, forwards: Sequence[Forward], config: Config) -> tuple[Need, int]:
+    """Find what a cell's engine will run.
+
+    Args:
+        subject: Its model may be on the meta device; its shape decides how inputs are packed.
+        forwards: The distinct inputs.
+        config: Of the cell.
+
+    Returns:
+        Tokens, attention pairs and head rows, and how many places of attention's tables are padded.
+    """
+    whole = spans_sequences(config.compression)
+    tokens, _ = _budget(start_accelerator(config.system).device.type, config.system)
+    cut = list(_cut(subject, forwards, tokens, whole))
+    need = find_need(forwards, subject.objective == "causal", whole)
+    run = Need(sum(batch.tokens for batch in cut), need.pairs, need.rows)
+    return run, sum(padding(batch.ends) for batch in cut)
 
 
 def _budget(device: str, system: SystemConfig) -> tuple[int, int]:

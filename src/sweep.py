@@ -32,10 +32,14 @@ def register() -> None:
     """Register the resolvers that name sweeps and cells."""
     from src.paper import naming  # which names its own sweeps with the functions of this module
 
-    # Cached: Hydra hands a multirun's cache to its jobs, so all cells agree on the sweep's name.
+    # Cached: Hydra hands a multirun's cache to its jobs, which may run on another machine, so all
+    # cells agree on what was asked for.
+    OmegaConf.register_new_resolver(
+        "command_line", lambda: list(sys.argv[1:]), use_cache=True, replace=True
+    )
     OmegaConf.register_new_resolver(
         "sweep_name",
-        lambda: sweep_name(sys.argv[1:], os.environ.get(AGENT)),
+        lambda arguments: sweep_name(arguments, os.environ.get(AGENT)),
         use_cache=True,
         replace=True,
     )
@@ -45,18 +49,9 @@ def register() -> None:
         use_cache=True,
         replace=True,
     )
-    OmegaConf.register_new_resolver(
-        "cell_name", lambda overrides: cell_name(overrides, sys.argv[1:]), replace=True
-    )
-    OmegaConf.register_new_resolver(
-        "paper_sweep",
-        lambda name, kind: naming.paper_sweep(name, kind, sys.argv[1:]),
-        use_cache=True,
-        replace=True,
-    )
-    OmegaConf.register_new_resolver(
-        "paper_cell", lambda overrides: naming.paper_cell(overrides, sys.argv[1:]), replace=True
-    )
+    OmegaConf.register_new_resolver("cell_name", cell_name, replace=True)
+    OmegaConf.register_new_resolver("paper_sweep", naming.paper_sweep, replace=True)
+    OmegaConf.register_new_resolver("paper_cell", naming.paper_cell, replace=True)
     OmegaConf.register_new_resolver("model_name", lambda model: Path(str(model)).name, replace=True)
 
 
@@ -165,18 +160,40 @@ def check_cells(
         InputError: A value is not possible, or an axis has none.
         HydraException: A key, option or type is wrong.
     """
-    axes = _axes(overrides)
+    axes = axes_of(overrides, multirun, config_name)
     first = [values[0] for values in axes.values()]
+    _check(first, config_name)
+    for index, values in enumerate(axes.values()):
+        for value in values[1:]:
+            _check([*first[:index], value, *first[index + 1 :]], config_name)
+    return axes
+
+
+def axes_of(
+    overrides: Sequence[str], multirun: bool = False, config_name: str = "config"
+) -> dict[str, list[str]]:
+    """Find what a command sweeps over; Hydra must be initialized.
+
+    Args:
+        overrides: As on the command line, sweeps included.
+        multirun: Whether they are a multirun's for sure; a config or an override can say so too.
+        config_name: The primary config.
+
+    Returns:
+        By key the overrides that each stands for: all combinations are the sweep's cells.
+
+    Raises:
+        InputError: An axis has no value.
+        HydraException: A key, option or type is wrong.
+    """
+    axes = _axes(overrides)
+    # A setting may be one of an option that the config itself sweeps over; options are none.
+    first = [v[0] for key, v in axes.items() if "." not in key or key.startswith("hydra.")]
     settings = compose(config_name, first, return_hydra_config=True).hydra
     if multirun or settings.mode == RunMode.MULTIRUN:
         # A config can sweep by itself; the command line goes before it.
         own = OmegaConf.select(settings, "sweeper.params") or {}
         axes = _axes([f"{key}={value}" for key, value in own.items()]) | axes
-        first = [values[0] for values in axes.values()]
-    _check(first, config_name)
-    for index, values in enumerate(axes.values()):
-        for value in values[1:]:
-            _check([*first[:index], value, *first[index + 1 :]], config_name)
     return axes
 
 
@@ -238,3 +255,5 @@ class NoteDirectory(Callback):
         """Note a sweep's folder."""
         del kwargs
         NoteDirectory.directory = Path(config.hydra.sweep.dir)
+        # Read here, the command line is known to jobs in other processes, which have their own.
+        _ = config.hydra.sweep.subdir

@@ -115,6 +115,29 @@ def test_a_model_is_one_yaml(copy):
     assert "id: me/mine" in run(copy, "model=mine")
 
 
+def test_a_table_is_one_function_and_one_yaml(copy):
+    (copy / "src/report/paper/mine.py").write_text(
+        "from src.report.paper.masked_rows import MaskedTable, masked_table\n"
+        "from src.report.paper.table import Column\n"
+        "from src.report.paper.writing import table\n"
+        "@table('mine', needs=('masked',))\n"
+        "def mine(found):\n"
+        "    columns = [Column('ICAT', 'overall', 'lm_score')]\n"
+        "    return masked_table(MaskedTable('mine', 'My own', columns), found)\n"
+    )
+    (copy / "conf/experiment/mine.yaml").write_text(
+        "# @package _global_\ndefaults: [paper_masked, _self_]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "src.paper", "mine", "--draw", "paper=tiny"],
+        cwd=copy, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (copy / "multirun/paper_tiny/tables/mine.md").read_text(encoding="utf-8")
+    assert text.startswith("**My own")
+    assert "| BERT base int8 | ours | missing |" in text
+
+
 def test_a_benchmark_is_one_module_and_one_yaml(copy):
     (copy / "src/benchmarks/mine.py").write_text(
         "from dataclasses import dataclass\n"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from src.data.sources import SOURCES
 from src.report.paper.cells import PaperCell
 from src.report.paper.config import PaperConfig
 from src.report.paper.published import Published
@@ -86,10 +87,21 @@ def mark(record: Mapping[str, Any] | None, printed: Published | None, reason: st
     return WITHIN if inside else DIFFERS
 
 
-def not_comparable(paper: PaperConfig, cell: PaperCell) -> str:
-    """Say why a cell's numbers are not to be held against the paper's; empty where they are."""
+def not_comparable(paper: PaperConfig, cell: PaperCell, benchmark: str) -> str:
+    """Say why a cell's numbers are not to be held against the paper's; empty where they are.
+
+    Args:
+        paper: Whether its models are the paper's.
+        cell: Whose numbers.
+        benchmark: Of the numbers; its files have to be the published ones.
+    """
     if paper.stand_in:
         return STAND_IN
+    for layout, file in (cell.cell.environment.get("data") or {}).items():
+        source = SOURCES.get(layout)
+        theirs = source is None or source.git_blob == file.get("git_blob")
+        if layout.startswith(f"{benchmark}/") and not theirs:
+            return OTHER
     settings = flatten(cell.cell.config)
     same = all(settings.get(key, value) == value for key, value in PAPERS_SETTINGS.items())
     return "" if same else OTHER

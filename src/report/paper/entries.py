@@ -129,8 +129,9 @@ def _reason(column: Column, cell: PaperCell | None, found: PaperCells) -> str:
     """Say why a number is not held against the paper's; its sizes are those of an encoder."""
     if cell is None:
         return ""
-    other = "" if column.metric in BENCHMARKS else ANOTHER_QUANTITY
-    return not_comparable(found.paper, cell) or other
+    benchmark = BENCHMARKS.get(column.metric, "")
+    other = "" if benchmark else ANOTHER_QUANTITY
+    return not_comparable(found.paper, cell, benchmark) or other
 
 
 def _star(cell: PaperCell | None, column: Column) -> bool | None:

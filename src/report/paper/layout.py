@@ -20,8 +20,8 @@ STAND_INS = (
     "reproduces or contradicts the paper, and no difference is given."
 )
 OTHERS = (
-    "Numbers made with other settings than the paper's (few items, another scorer, dtype or split) "
-    "are not held against its own."
+    "Numbers made with other settings than the paper's (few items, another scorer, dtype, split or "
+    "data file) are not held against its own."
 )
 SCALES = {"parameters": 1e-6}
 

@@ -97,15 +97,18 @@ def _why_missing(place: tuple[str, str], found: PaperCells) -> str:
 
 
 def _order(table: str, found: PaperCells) -> list[tuple[str, str]]:
-    """Put rows that the paper lacks below those of the same model."""
+    """Put rows that the paper lacks below those of the same model; its table may not exist."""
     order = rows_of(table)
+    own = [(row, variant) for row in found.paper.rows(KIND) for variant in found.paper.precisions]
+    if not order:
+        return own
     there = {(one.row, one.variant) for one in found.cells if one.kind == KIND}
     last = len(order)
     for row in found.paper.rows(KIND):
         same = [index for index, (name, _) in enumerate(order) if name == row]
         last = max(same) + 1 if same else last
-        for variant in found.paper.precisions:
-            if (row, variant) in there and (row, variant) not in order:
-                order.insert(last, (row, variant))
+        for place in own:
+            if place[0] == row and place in there and place not in order:
+                order.insert(last, place)
                 last += 1
     return order

@@ -1,5 +1,6 @@
 """The paper's tables: their numbers, marks, footnotes and files."""
 
+import dataclasses
 import io
 import re
 
@@ -7,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.benchmarks.base import Skipped
+from src.benchmarks.crows_pairs import CrowsPairs, CrowsPairsConfig
+from src.benchmarks.items import SentencePair
 from src.report.paper import published as printed_numbers
 from src.report.paper.cells import paper_cells
 from src.report.paper.compare import AGREES, DIFFERS, MISSING, OTHER, STAND_IN, WITHIN, mark
@@ -89,6 +93,45 @@ def test_a_row_has_ours_the_papers_and_their_difference(masked, tmp_path):
         at(table, "BERT base", "int8", "gender", metric="stereotype_score")["ours"] == "bert, ptq"
     )
     assert "| -1.15 ≈ |" in text
+
+
+def test_table_1_is_what_its_item_files_say(tmp_path):
+    """By hand: both scores rounded to 3 decimals, a tie is no hit, skips do not count."""
+    rng = np.random.default_rng(0)
+    benchmark = CrowsPairs(CrowsPairsConfig(revised=None))
+    pairs = [
+        SentencePair(str(n), category, str(n), "more", "less", "stereo")
+        for n, category in enumerate(["gender"] * 90 + ["race"] * 70 + ["religion"] * 50)
+    ]
+    folder = tmp_path / "paper_masked"
+    for name, compression in (("a", "none"), ("b", "ptq")):
+        more = rng.normal(-3, 0.002, len(pairs))  # so close that some are ties at 3 decimals
+        scores = [{"more": float(one), "less": -3.0} for one in more]
+        scores[7] = Skipped("no words differ")
+        items = benchmark.tabulate(pairs, scores, 3).assign(
+            benchmark="crows_pairs", scorer="bias_bench"
+        )
+        rows = [
+            {"benchmark": "crows_pairs", "scorer": "bias_bench", "ci_low": None, "ci_high": None}
+            | {"ci_method": "none", "mde": None}
+            | dataclasses.asdict(metric)
+            for metric in benchmark.metrics(items)
+        ]
+        cell(folder / name, "bert", compression, rows, items)
+    table, text, _ = drawn("table1", PAPER, {"masked": folder}, tmp_path)
+    mine = table[table.value.notna() & (table.metric == "stereotype_score")]
+    assert len(mine) == 6
+    ties = 0
+    for row in mine.itertuples():
+        items = pd.read_parquet(f"{row.directory}/items.parquet")
+        items = items[(items.category == row.category) & items.score_more.notna()]
+        pairs_ = list(zip(items.score_more, items.score_less, strict=True))
+        hits = sum(round(more, 3) > round(less, 3) for more, less in pairs_)
+        ties += sum(round(more, 3) == round(less, 3) for more, less in pairs_)
+        assert row.value == pytest.approx(100 * hits / len(pairs_), abs=1e-12)
+        assert f"| {100 * hits / len(pairs_):.2f} " in text
+    assert ties > 20
+    assert sum(pd.read_parquet(folder / "a" / "items.parquet").score_more.isna()) == 1
 
 
 def test_arrows_are_against_the_base_model_of_the_family(masked, tmp_path):
