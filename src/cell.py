@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from src.evaluate import Evaluation, budget, evaluate
 from src.made import Settled, settle
 from src.models.kept import KEPT, load_kept
 from src.models.load import load_subject, with_weight_files
+from src.models.spread import Spread
 from src.models.subject import Source, Subject
 from src.prepare import Prepared, prepare
 from src.processes import from_first, together
@@ -177,7 +179,15 @@ def _before(
 
 def load(config: Config, accelerator: Accelerator) -> Subject:
     """Load the cell's subject onto this process's device, files of its source filled in."""
-    subject = load_kept(config.model, accelerator.device, config.scorer.start_token, load_subject)
+    system = config.system
+    spread = Spread(system.device_map == "auto", system.gpu_memory, system.cpu_memory)
+    if spread.on and accelerator.num_processes > 1:
+        raise InputError(
+            "system.device_map=auto spreads one model over all GPUs, and several processes would "
+            "each load one: start one process, or leave it out."
+        )
+    read = partial(load_subject, spread=spread) if spread.on else load_subject
+    subject = load_kept(config.model, accelerator.device, config.scorer.start_token, read)
     subject.source = with_weight_files(subject.source)
     return subject
 

@@ -10,6 +10,7 @@ from src.compression.receipt import Change, Receipt, Step, mean_over_weights, to
 from src.compression.stack import plain_settings, steps_of
 from src.errors import InputError
 from src.models.quantized import quantization_method
+from src.models.spread import refuse_spread
 from src.models.subject import Subject
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def compress(
 
     steps = steps_of(settings)
     _refuse_quantized(subject, next(iter(steps.values())).kind)
+    if set(steps) != {"none"}:
+        refuse_spread(subject.model, f"compression={settings.name}")
     elements = sum(tensor.numel() for _, tensor in tensors(subject.model))
     bytes_before = memory_bytes(subject.model)
     originals = Originals(subject.model) if len(steps) > 1 else None

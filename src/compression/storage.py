@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from src.errors import Unsupported
+from src.models.spread import is_spread, value_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def tensors(model: "nn.Module") -> "Iterator[tuple[str, torch.Tensor]]":
     """
     yield from _distinct(
         pair
-        for source in (model.named_parameters(), model.named_buffers(), model.state_dict().items())
+        for source in (model.named_parameters(), model.named_buffers(), _state(model))
         for pair in source
     )
 
@@ -74,7 +75,7 @@ def disk_bytes(model: "nn.Module") -> int:
     """
     # safetensors sorts like this, which decides how many digits the offsets have.
     named = sorted(
-        _distinct(iter(model.state_dict().items())),
+        _distinct(_state(model)),
         key=lambda pair: (-tuple(DTYPES).index(_dtype(pair[1])), pair[0]),
     )
     header: dict[str, dict[str, object]] = {}
@@ -94,6 +95,13 @@ def disk_bytes(model: "nn.Module") -> int:
 def digest(model: "nn.Module") -> str:
     """Hash names, dtypes, shapes and values of all tensors of a model, several at a time."""
     total = hashlib.sha256()
+    if is_spread(model):
+        # One at a time: all together they do not fit. Listed first: fetching one puts others into
+        # the model's places.
+        for name, tensor in list(tensors(model)):
+            lies_elsewhere = tensor.device.type == "meta"
+            total.update(_digest((name, value_of(model, name) if lies_elsewhere else tensor)))
+        return total.hexdigest()
     with ThreadPoolExecutor(HASHERS) as pool:
         for one in pool.map(_digest, tensors(model)):
             total.update(one)
@@ -117,6 +125,12 @@ def _dtype(tensor: "torch.Tensor") -> str:
     return name
 
 
+def _state(model: "nn.Module") -> "Iterator[tuple[str, torch.Tensor]]":
+    # What lies on disk is known by its parameter, of which a state's tensors are views elsewhere.
+    state = model.state_dict(keep_vars=True) if is_spread(model) else model.state_dict()
+    return iter(state.items())
+
+
 def _distinct(named: "Iterator[tuple[str, torch.Tensor]]") -> "Iterator[tuple[str, torch.Tensor]]":
     import torch
 
@@ -125,8 +139,10 @@ def _distinct(named: "Iterator[tuple[str, torch.Tensor]]") -> "Iterator[tuple[st
         if not isinstance(value, torch.Tensor):  # a layer may save other things, as its settings
             continue
         for part, tensor in _inner(name, value):
-            if tensor.data_ptr() not in seen or tensor.numel() == 0:
-                seen.add(tensor.data_ptr())
+            # What lies on disk between two calls has no place in memory to be known by.
+            place = id(value) if tensor.device.type == "meta" else tensor.data_ptr()
+            if place not in seen or tensor.numel() == 0:
+                seen.add(place)
                 yield part, tensor
 
 

@@ -16,6 +16,7 @@ import psutil
 from src.models.config import ModelConfig
 from src.models.quantized import quantization_method
 from src.models.source import find_source
+from src.models.spread import is_spread
 from src.models.subject import Subject
 from src.models.traits import TextSide
 
@@ -92,8 +93,7 @@ def load_kept(config: ModelConfig, device: "torch.device", start_token: str, loa
 
 def _can_keep(model: "PreTrainedModel") -> bool:
     """Whether a model is an ordinary dense one, and there is room for a second one."""
-    devices = set((getattr(model, "hf_device_map", None) or {}).values())
-    if quantization_method(model.config) or len(devices) > 1:
+    if quantization_method(model.config) or is_spread(model):
         return False
     return _bytes(model) <= SHARE * psutil.virtual_memory().available
 

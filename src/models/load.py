@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from src.errors import InputError, Unsupported
@@ -12,6 +13,7 @@ from src.models.config import ModelConfig
 from src.models.misloaded import MisloadedConfig, check_nothing_fits
 from src.models.quantized import PACKED, download, load_packed, quantization_method, settle
 from src.models.source import find_source, folder_of, gguf_file, location, weight_files
+from src.models.spread import WHOLE, Spread
 from src.models.subject import Source, Subject
 from src.models.traits import TextSide, find_traits
 from src.models.weights import check_weights
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 
-def load_subject(config: ModelConfig, device: "torch.device", start_token: str) -> Subject:
+def load_subject(
+    config: ModelConfig,
+    device: "torch.device",
+    start_token: str,
+    spread: Spread = WHOLE,
+) -> Subject:
     """Load model and tokenizer of one cell, in eval mode, on `device`.
 
     The class is the one the checkpoint's own config names, so that a DistilBERT is a DistilBERT.
@@ -30,6 +37,7 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
         config: The `model` group.
         device: Where the weights go.
         start_token: The scorer's choice, see `find_traits`.
+        spread: Whether it may be spread over several devices.
 
     Raises:
         InputError: The checkpoint cannot be read, does not fit its architecture, or its tokenizer
@@ -55,7 +63,7 @@ def load_subject(config: ModelConfig, device: "torch.device", start_token: str) 
         model, report = _random(model_class, config, source, architecture, device)
         check_nothing_fits(model, report, config.id)
     else:
-        model, report = _from_pretrained(model_class, config, source, architecture, device)
+        model, report = _from_pretrained(model_class, config, source, architecture, device, spread)
         check_weights(model, report, source)
     model.eval().requires_grad_(False)
     model.config.use_cache = False
@@ -149,27 +157,36 @@ def _from_pretrained(
     source: Source,
     architecture: "PretrainedConfig",
     device: "torch.device",
+    spread: Spread = WHOLE,
 ) -> tuple["PreTrainedModel", dict[str, Any]]:
     import torch
 
     dtype = getattr(torch, config.dtype)
     method = quantization_method(architecture)
+    if spread.on and (method or source.gguf):
+        raise Unsupported(
+            f"system.device_map=auto was not tried with {method or 'GGUF'} weights; leave it out"
+        )
     try:
         if method in PACKED:
             folder = download(source)
             model, report = load_packed(model_class, architecture, weight_files(folder), dtype)
             return model.to(device), report
-        model, report = model_class.from_pretrained(
+        load = partial(
+            model_class.from_pretrained,
             location(source),
             config=architecture,
             revision=source.commit or source.revision,
             dtype=dtype,
             trust_remote_code=False,
             output_loading_info=True,
-            **gguf_file(source.gguf),
-            **placement(device, bool(method), source.gguf),
         )
-    except Unsupported:
+        if spread.on:
+            return spread.load(load, device)
+        model, report = load(
+            **gguf_file(source.gguf), **placement(device, bool(method), source.gguf)
+        )
+    except (InputError, Unsupported):
         raise
     # Any kind: a damaged file raises whatever the library that reads it raises.
     except Exception as error:

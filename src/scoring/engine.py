@@ -235,8 +235,8 @@ class Engine:
             output = model.base_model(**inputs)
             hidden: torch.Tensor = output.last_hidden_state.float().flatten(0, 1)
         if batch.pooling in ENDS:
-            end = ENDS[batch.pooling]
-            return hidden[on(device, np.array([nodes[end] for nodes in batch.nodes]))]
+            ends = np.array([nodes[ENDS[batch.pooling]] for nodes in batch.nodes])
+            return hidden[on(hidden.device, ends)]
         return means(hidden, batch.nodes)
 
     @contextmanager
@@ -254,7 +254,7 @@ class Engine:
         """Compute what the pairs of a batch's forwards ask for, joined, one value or row a pair."""
         most = max(1, self.batch_logits // CHUNKS // self._vocabulary)
         values = self._head.log_probabilities(inputs, asked := asked_of(batch), most)
-        return values[on(self.subject.device, np.argsort(asked.order))]
+        return values[on(values.device, np.argsort(asked.order))]
 
     def _refuse_unless_memory(self, batch: Batch, error: RuntimeError | MemoryError) -> None:
         """Raise what is no lack of memory, or cannot be helped by a smaller batch."""

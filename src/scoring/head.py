@@ -93,12 +93,13 @@ class SelectiveHead:
         Returns:
             Natural logarithms, fp32, shape (values,), in the order of `asked.at`.
         """
-        device = inputs["input_ids"].device
-        targets = torch.from_numpy(asked.targets).to(device)
         logits = self.logits(inputs, asked.rows)
+        # The head of a model that is spread over devices may be on another one than its input.
+        device = logits.device
+        targets = torch.from_numpy(asked.targets).to(device)
         if self._hidden is None:
             return _picked(logits, torch.from_numpy(asked.at).to(device), targets)
-        hidden, self._hidden = self._hidden, None
+        hidden, self._hidden = self._hidden.to(device), None
         edges = np.searchsorted(asked.at, np.arange(0, len(asked.rows) + most, most))
         at = torch.from_numpy(asked.at % most).to(device)
         width = inputs["input_ids"].shape[1]
@@ -135,7 +136,7 @@ class SelectiveHead:
             self.direct = self.selective and self._is_direct(logits, rows)
             if self.selective and not self.direct:
                 return self._run(inputs, rows)
-        return logits if self.selective else logits[rows]
+        return logits if self.selective else logits[_beside(rows, logits)]
 
     def _is_direct(self, logits: torch.Tensor, rows: Rows) -> bool:
         assert self._hidden is not None
@@ -145,6 +146,7 @@ class SelectiveHead:
     def _alone(self, hidden: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Call the output layer for some positions of its whole input."""
         head: Any = self._head
+        rows = _beside(rows, hidden)
         logits: torch.Tensor = head(hidden, rows=rows) if self._takes_rows else head(hidden[rows])
         return logits
 
@@ -157,9 +159,15 @@ class SelectiveHead:
         rows = self._rows
         if self.direct is not False:
             self._hidden, rows = args[0], _first(rows)
+        rows = _beside(rows, args[0])
         if self._takes_rows:
             return args, {**kwargs, "rows": rows}
         return (args[0][rows], *args[1:]), kwargs
+
+
+def _beside(rows: Rows, table: torch.Tensor) -> Rows:
+    """Put indices onto the device of what they index."""
+    return rows[0].to(table.device), rows[1].to(table.device)
 
 
 def _first(rows: Rows) -> Rows:

@@ -129,8 +129,8 @@ class PackedAttention:
         self._causal = causal
         self.spread = 1.0 if exact else SPREAD
         """How unlike the trees of a table may be."""
-        self._device = model.device
-        self._layouts: list[Layout] = []
+        self._ends: Sequence[Integers] = ()
+        self._layouts: dict[torch.device, list[Layout]] = {}
         configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
         self._configs: list[Any] = list(configs.values())
         windows = [getattr(config, name, None) for config in self._configs for name in WINDOWS]
@@ -142,7 +142,7 @@ class PackedAttention:
     @contextmanager
     def over(self, ends: Sequence[Integers]) -> Iterator[None]:
         """Make the model attend within these trees while the block runs."""
-        self._layouts = find_layouts(ends, self._causal, self._device, self.spread)
+        self._ends = ends
         before = [config._attn_implementation for config in self._configs]
         AttentionInterface.register(NAME, self)
         try:
@@ -152,7 +152,7 @@ class PackedAttention:
         finally:
             for config, name in zip(self._configs, before, strict=True):
                 config._attn_implementation = name
-            self._layouts = []
+            self._ends, self._layouts = (), {}
 
     def __call__(
         self,
@@ -183,13 +183,19 @@ class PackedAttention:
         """
         del module
         asked = [name for name in ("softcap", "s_aux", "position_bias") if _given(options, name)]
-        if not self._layouts or attention_mask is not None or query.shape[2] != 1 or asked:
+        if not self._ends or attention_mask is not None or query.shape[2] != 1 or asked:
             raise Unsupported(f"attention of this kind cannot be packed: {asked or query.shape}")
         groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
-        parts = [_attend(query, key, value, layout, scaling) for layout in self._layouts]
+        parts = [_attend(query, key, value, layout, scaling) for layout in self._on(query.device)]
         return (torch.cat(parts) if len(parts) > 1 else parts[0])[:, None], None
+
+    def _on(self, device: torch.device) -> list[Layout]:
+        """Give the layouts where a layer is: a large model's lie on several devices."""
+        if device not in self._layouts:
+            self._layouts[device] = find_layouts(self._ends, self._causal, device, self.spread)
+        return self._layouts[device]
 
 
 def _attend(

@@ -1,10 +1,13 @@
 """Settings of the `system` and `debug` groups."""
 
+import re
 from dataclasses import dataclass, field
 
 from src.choices import at_least, help_, one_of
+from src.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda")
+DEVICE_MAPS = ("none", "auto")
 
 
 @dataclass
@@ -26,6 +29,20 @@ class SystemConfig:
             "most logits (positions x vocabulary) of a batch, an eighth of them held at a time "
             "where the model allows it; null: 2**25 on a CPU, 2**29 on a GPU"
         ),
+    )
+    device_map: str = field(
+        default="none",
+        metadata=help_(
+            "auto: Accelerate spreads a dense model over several GPUs, memory and disk", DEVICE_MAPS
+        ),
+    )
+    gpu_memory: str | None = field(
+        default=None,
+        metadata=help_("with device_map=auto, most memory for weights on each GPU: 70GiB"),
+    )
+    cpu_memory: str | None = field(
+        default=None,
+        metadata=help_("the same of main memory; what fits nowhere is read from disk as needed"),
     )
     progress: bool = field(default=True, metadata=help_("show progress"))
     reuse_weights: bool = field(
@@ -50,6 +67,13 @@ class SystemConfig:
             InputError: A value is not possible.
         """
         one_of("system.device", self.device, DEVICES)
+        one_of("system.device_map", self.device_map, DEVICE_MAPS)
+        for name in ("gpu_memory", "cpu_memory"):
+            size = getattr(self, name)
+            if size is not None and self.device_map == "none":
+                raise InputError(f"system.{name} is for system.device_map=auto, which is not set.")
+            if size is not None and not re.fullmatch(r"\d+(\.\d+)?([KMG]i?B)?", size):
+                raise InputError(f"system.{name}={size} is no size; write it like 70GiB or 500MB.")
         at_least("system.threads", self.threads, 1)
         at_least("system.batch_tokens", self.batch_tokens, 1)
         at_least("system.batch_logits", self.batch_logits, 1)

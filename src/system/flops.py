@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from src.models.spread import entry_device
 from src.scoring.batching import Batch, Forward
 from src.scoring.packing import common_beginning, needed_ids
 
@@ -152,7 +153,7 @@ def model_cost(model: "PreTrainedModel") -> Cost:
     handles = [m.register_forward_hook(count) for m in model.modules() if _is_linear(m)]
     try:
         with torch.inference_mode():
-            model(input_ids=torch.zeros((1, PROBE), dtype=torch.long, device=_device(model)))
+            model(input_ids=torch.zeros((1, PROBE), dtype=torch.long, device=entry_device(model)))
     finally:
         for handle in handles:
             handle.remove()
@@ -171,10 +172,6 @@ def _is_linear(module: Any) -> bool:
     if any(_is_linear(child) for child in module.children()):
         return False
     return isinstance(module, nn.Linear | Conv1D) or hasattr(module, "dense_weight")
-
-
-def _device(model: "PreTrainedModel") -> Any:
-    return model.get_input_embeddings().weight.device
 
 
 def _attention_width(config: Any) -> int:
