@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from src.errors import Unsupported
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch import nn
     from transformers import PreTrainedModel
@@ -43,7 +45,9 @@ class Spread:
                 memory[name] = convert_file_size_to_int(int(limit) if limit.isdigit() else limit)
         return {n: most for n, most in memory.items() if n == "cpu" or device.type != "cpu"}
 
-    def load(self, load: Any, device: "torch.device") -> Any:
+    def load(
+        self, load: "Callable[..., Any]", device: "torch.device"
+    ) -> "tuple[PreTrainedModel, dict[str, Any]]":
         """Call `load` with these arguments and a folder for weights that have to be written anew.
 
         Safetensors are read where they are; other files' weights that stay on disk go there.
@@ -80,7 +84,7 @@ def refuse_spread(model: "nn.Module", what: str) -> None:
         Unsupported: The model is spread.
     """
     if is_spread(model):
-        places = sorted({str(place) for place in model.hf_device_map.values()})  # type: ignore[union-attr, operator]
+        places = sorted({str(place) for place in model.hf_device_map.values()})  # type: ignore[operator]
         raise Unsupported(
             f"{what} was not tried on a model that is spread over {', '.join(places)} "
             "(system.device_map=auto): give it a device that holds it, or a smaller model."
