@@ -177,8 +177,8 @@ def _stack(axes: "Axes", x: float, top: float, height: float, colour: str, count
     axes.add_patch(Rectangle((x, top - height), BAR, height, color=colour, lw=0))
     if height > 0.11:
         axes.text(
-            x + BAR / 2, top - height / 2, str(count), color="white", fontsize=5.2, ha="center",
-            va="center", fontweight="bold",
+            x + BAR / 2, top - height / 2, str(count), fontsize=5.2, ha="center", va="center",
+            fontweight="bold", color="black" if colour == STEREO else "white",
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The precision ladder: bits against weight error, drift, language modelling and bias."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,9 @@ ACROSS = 3
 def ladder_data(material: Material) -> pd.DataFrame:
     """Give a row a cell and number, by the bits that a changed weight is stored in.
 
-    Of a model with several checkpoints the last one is taken. Cells of a model whose compressions
-    differ in their bits only are of one `ladder`, which the dense cell belongs to, too, at the
-    bits of its dtype.
+    Of a model with several checkpoints the last one is taken. Cells of a model that differ in
+    their bits only are of one `ladder`, of which the dense cell is the end, at the bits of its
+    dtype.
 
     Raises:
         NotDrawn: No model has two compressed cells of known bits that differ.
@@ -48,7 +49,8 @@ def ladder_data(material: Material) -> pd.DataFrame:
     last = places.groupby(["model", "compression"])["step"].transform("max")
     places = places[places["step"].isna() | (places["step"] == last)]
     bits = places["cell"].map(lambda at: _bits(material.cells[at]))
-    places = places.assign(bits=bits, ladder=[_ladder(material.cells[at]) for at in places["cell"]])
+    kinds = places["cell"].map(lambda at: _ladder(material.cells[at]))
+    places = places.assign(bits=bits, ladder=kinds + " " + places["settings"])
     compressed = places[~places["is_dense"] & places["bits"].notna()]
     differ = compressed.groupby("model")["bits"].nunique()
     several = differ[differ >= FEWEST].index
@@ -76,9 +78,9 @@ def _bits(cell: Cell) -> float | None:
 
 
 def _ladder(cell: Cell) -> str:
-    """Name what cells of one ladder have in common: all settings but the bits."""
+    """Write down what cells of one ladder have in common: all of a compression but its bits."""
     settings = flatten(cell.config.get("compression") or {})
-    rest = {k: v for k, v in settings.items() if k not in ("name", "weight_bits", "bits", "format")}
+    rest = {k: v for k, v in settings.items() if k not in ("name", "weight_bits", "bits")}
     return json.dumps(rest, sort_keys=True, default=str)
 
 
@@ -128,11 +130,11 @@ def draw_ladder(data: pd.DataFrame, material: Material) -> "list[Figure]":
 
 def _names(data: pd.DataFrame) -> dict[str, str]:
     """Name the ladders: what their compressions begin with, told apart by letters."""
-    found = data[~data["is_dense"]].groupby("ladder", sort=False)["compression"].unique()
-    ladders = sorted(found.items(), key=lambda ladder: -len(ladder[1]))
+    steps = data[~data["is_dense"]].drop_duplicates(["ladder", "compression"])
+    ladders = [rows for _, rows in steps.groupby("ladder", sort=False)]
     names = {
-        str(ladder): str(members[0]) if len(members) == 1 else _start(list(members))
-        for ladder, members in ladders
+        str(rows["ladder"].iloc[0]): _name(rows)
+        for rows in sorted(ladders, key=lambda rows: -len(rows))
     }
     for name in set(names.values()):
         same = [ladder for ladder, other in names.items() if other == name]
@@ -141,11 +143,16 @@ def _names(data: pd.DataFrame) -> dict[str, str]:
     return names
 
 
-def _start(names: list[str]) -> str:
+def _name(rows: pd.DataFrame) -> str:
     """Give the words that names begin with: of uniform_2 and uniform_ternary, "uniform"."""
+    settings = str(rows["settings"].iloc[0])
+    names = [name.removesuffix(settings).strip() for name in rows["compression"]]
+    if len(names) == 1:
+        return str(rows["compression"].iloc[0])
     words = [name.replace("=", "_").split("_") for name in names]
-    shared = [parts[0] for parts in zip(*words, strict=False) if len(set(parts)) == 1]
-    return "_".join(shared) or names[0]
+    alike = (len(set(parts)) == 1 for parts in zip(*words, strict=False))
+    shared = list(itertools.takewhile(bool, alike))
+    return f"{'_'.join(words[0][: len(shared)]) or names[0]} {settings}".strip()
 
 
 def _panel(
@@ -164,9 +171,11 @@ def _panel(
             steps = own[own["ladder"] == ladder]
             if len(steps) > 1:
                 # The dense cell is the upper end of a ladder, not of a single compression.
-                steps = pd.concat([steps, dense])
+                end = dense[dense["settings"] == steps["settings"].iloc[0]]
+                steps = pd.concat([steps, end])
             _line(axes, steps, style.look(at).colour, style.look(which + 1))
-        _line(axes, dense, style.look(at).colour, style.look(0))
+        for _, end in dense.groupby("settings"):
+            _line(axes, end, style.look(at).colour, style.look(0))
     axes.set_xscale("log", base=2)
     low, high = rows["bits"].min(), rows["bits"].max()
     shown = [tick for tick in TICKS if low * 0.9 <= tick <= high * 1.1]
@@ -183,6 +192,7 @@ def _line(axes: "Axes", rows: pd.DataFrame, colour: str, seen: style.Look) -> No
     axes.plot(
         rows["bits"], rows["value"], color=colour, ls=seen.dashes if len(rows) > 1 else "",
         marker=seen.marker, markevery=own, markersize=3.6, markeredgewidth=0.6, zorder=3,
+        markerfacecolor=colour if seen.filled else "white",
         label=str(rows["ladder"].iloc[0]),
     )  # fmt: skip
 
@@ -199,7 +209,13 @@ def _handles(data: pd.DataFrame, models: list[str], names: dict[str, str]) -> "l
     for at, (ladder, name) in enumerate({"dense": "dense", **names}.items()):
         seen = style.look(at)
         dashes = seen.dashes if steps[ladder] > 1 else ""
-        handles.append(Line2D([], [], color="0.2", marker=seen.marker, ls=dashes, label=name))
+        inside = "0.2" if seen.filled else "white"
+        handles.append(
+            Line2D(
+                [], [], color="0.2", marker=seen.marker, markerfacecolor=inside, ls=dashes,
+                label=name,
+            )
+        )  # fmt: skip
     return handles
 
 
@@ -210,6 +226,8 @@ def _notes(data: pd.DataFrame, material: Material) -> Iterator[str]:
         f"Vertical lines: {material.settings.level:.0%} intervals over the items, which the cells "
         "share. Dotted: ideal."
     )
+    if any(name.endswith(")") and name[-3] == "(" for name in _names(data).values()):
+        yield "(a), (b): these differ in other settings; the column `ladder` of the .csv has them."
     zero = data[data["number"].isin([ERROR, DRIFT]) & (data["value"] <= 0)]
     if len(zero):
         yield f"Left out, as the axis is logarithmic: {len(zero)} numbers that are 0."

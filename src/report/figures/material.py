@@ -51,16 +51,17 @@ class Material:
 
     @cached_property
     def places(self) -> pd.DataFrame:
-        """A row a cell: `cell` (index in `cells`), model, size, step, compression, is_dense.
+        """A row a cell: cell, model, size, step, compression, settings, is_dense.
 
-        `model` has no checkpoint in it, `compression` has all else that tells cells apart;
+        `cell` is its index in `cells`. `model` has no checkpoint in it; `compression` has all
+        else that tells cells apart, of which `settings` is what is no setting of a compression;
         `size` is a number of parameters. What a cell does not have is missing.
         """
         rows = [
             self._place(index, cell, label)
             for index, (cell, label) in enumerate(zip(self.cells, labels(self.cells), strict=True))
         ]
-        columns = ["cell", "model", "size", "step", "compression", "is_dense"]
+        columns = ["cell", "model", "size", "step", "compression", "settings", "is_dense"]
         return pd.DataFrame(rows, columns=columns)
 
     def _place(self, index: int, cell: Cell, label: Label) -> dict[str, Any]:
@@ -74,6 +75,7 @@ class Material:
             "size": place(model.get("size")),
             "step": place(model.get("step")),
             "compression": f"{compression} {label.settings}".strip(),
+            "settings": label.settings,
             "is_dense": label.compression == "none",
         }
 
@@ -96,6 +98,25 @@ class Material:
             first = min(benchmarks, key=len)
             table = table[(table["metric"] != metric) | (table["benchmark"] == first)]
         return self.places.merge(table, on="cell").reset_index(drop=True)
+
+    @cached_property
+    def scorer(self) -> str:
+        """The scorer of most cells: numbers of different scorers are not compared."""
+        found = self.numbers.drop_duplicates("cell")["scorer"].value_counts(sort=False)
+        return str(found.idxmax()) if len(found) else ""
+
+    @property
+    def comparable(self) -> pd.DataFrame:
+        """The rows of `numbers` that are of one scorer."""
+        return self.numbers[self.numbers["scorer"] == self.scorer]
+
+    @property
+    def scorer_note(self) -> str:
+        """Say which scorer `comparable` is limited to; empty where there is no other one."""
+        others = sorted(set(self.numbers["scorer"]) - {self.scorer})
+        if not others:
+            return ""
+        return f"Scored by {self.scorer}; cells scored by {', '.join(others)} are left out."
 
     def models(self, some: "pd.Series[str]") -> list[str]:
         """List the models among some, those with a size by it, in the order of the table."""

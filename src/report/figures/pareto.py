@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from src.report.figures import style
-from src.report.figures.material import Material
+from src.report.figures.material import DENSE, Material
 from src.report.figures.registry import NotDrawn, add
 
 if TYPE_CHECKING:
@@ -28,18 +28,20 @@ MEASURES = {
     "mean_abs_effect_size": "SEAT: mean |d| (sd)",
 }
 FRONT, MAYBE, BEATEN = "front", "may be on it", "beaten"
+MOST_NUMBERED = 14
+"""Cells of a panel beyond which only those on the front and the dense ones are numbered."""
 _Bool = npt.NDArray[np.bool_]
 
 
 def pareto_data(material: Material) -> pd.DataFrame:
     """Give a row a cell and bias measure: bytes, LM score, distance from the ideal, standing.
 
-    Of a model with several checkpoints the last one is taken.
+    Of a model with several checkpoints the last one is taken, and of scorers that of most cells.
 
     Raises:
         NotDrawn: Fewer than two cells have bytes, LM score and a bias measure.
     """
-    numbers = material.numbers.query("category == 'overall'")
+    numbers = material.comparable.query("category == 'overall'")
     numbers = numbers[numbers["cell"].isin(_last(material.places))]
     size, measure = _bytes(material)
     keys = ["cell", "model", "compression", "step"]
@@ -170,22 +172,27 @@ def _cells(
     for row in rows.to_dict("records"):
         colour = style.look(models.index(row["model"])).colour
         edge = style.FAINT if row["standing"] == BEATEN else colour
-        weight = 0.35 if row["standing"] == BEATEN else 0.8
+        weight = 0.9 if row["standing"] == FRONT else 0.35
         if not np.isnan(row[f"{number}_ci_low"]):
             ends = [row[f"{number}_ci_low"], row[f"{number}_ci_high"]]
             axes.plot([row["bytes"]] * 2, ends, color=edge, lw=0.8, alpha=weight, zorder=2)
         axes.plot(
             row["bytes"], row[number], ls="", marker=_marker(row["standing"]), markersize=4.5,
             markerfacecolor=colour if row["standing"] == FRONT else "white",
-            markeredgecolor=edge, markeredgewidth=0.9, zorder=3, label=row["standing"],
+            markeredgecolor=edge, markeredgewidth=0.9,
+            zorder=4 if row["standing"] == FRONT else 3, label=row["standing"],
         )  # fmt: skip
-        # Neighbours often have neighbouring numbers: those stand on different sides.
-        at = compressions.index(row["compression"]) + 1
-        right = bool(at % 2)
-        axes.annotate(
-            str(at), (row["bytes"], row[number]), xytext=(3.2 if right else -3.2, 2.2),
-            textcoords="offset points", fontsize=5.5, color=edge, ha="left" if right else "right",
-        )  # fmt: skip
+        if len(rows) <= MOST_NUMBERED or row["standing"] == FRONT or row["compression"] == DENSE:
+            _number(axes, (row["bytes"], row[number]), compressions.index(row["compression"]), edge)
+
+
+def _number(axes: "Axes", place: tuple[float, float], at: int, colour: str) -> None:
+    # Neighbours often have neighbouring numbers: those stand on different sides.
+    right = bool(at % 2)
+    axes.annotate(
+        str(at + 1), place, xytext=(-3.2 if right else 3.2, 2.2), textcoords="offset points",
+        fontsize=5.5, color=colour, ha="right" if right else "left",
+    )  # fmt: skip
 
 
 def _marker(standing: str) -> str:
@@ -232,15 +239,18 @@ def _handles(data: pd.DataFrame, models: list[str]) -> "list[Artist]":
 
 
 def _notes(data: pd.DataFrame, material: Material, compressions: list[str]) -> Iterator[str]:
-    yield "; ".join(f"{at} {name}" for at, name in enumerate(compressions, start=1)) + "."
+    told = "; ".join(f"{at} {name}" for at, name in enumerate(compressions, start=1))
+    many = data.groupby("metric").size().max() > MOST_NUMBERED
+    yield f"{told}.{' Numbered: the front and dense cells.' * bool(many)}"
     yield (
         "A cell beats another where it is no larger, no worse at language modelling and no farther "
         f"from the ideal, and better in one of these. Lines: {material.settings.level:.0%} "
         "intervals; one that holds the ideal begins at 0. Whether a difference between a cell and "
         "its dense twin is more than noise is better told by their paired comparison (forest)."
     )
-    if data["step"].nunique() > 1 or data["step"].notna().any():
+    if data["step"].notna().any():
         yield "Of each model the last checkpoint is shown."
+    yield material.scorer_note
     yield from material.notes
 
 

@@ -37,7 +37,7 @@ def scatter_data(material: Material) -> pd.DataFrame:
     Raises:
         NotDrawn: Fewer than two cells have both numbers.
     """
-    points = _points(material.numbers, "measured")
+    points = _points(material.comparable, "measured")
     if len(points["cell"].unique()) < 2:
         raise NotDrawn("fewer than two finished cells have StereoSet's lm_score and ss.")
     others = material.published
@@ -129,15 +129,23 @@ def _draw_points(
     own = rows[rows["source"] == "measured"]
     opacity = _opacities(own["step"])
     for (model, compression), members in own.groupby(["model", "compression"], sort=False):
-        seen = style.look(compressions.index(str(compression)))
-        colour = style.look(models.index(str(model))).colour
+        colour, marker = _look(
+            models.index(str(model)), compressions.index(str(compression)), models
+        )
         # Compressed cells are open: inside they have nothing of their colour.
         full = float(str(compression).startswith(DENSE))
         axes.scatter(
-            members["lm_score"], members["ss"], s=17, marker=seen.marker, zorder=3,
+            members["lm_score"], members["ss"], s=17, marker=marker, zorder=3,
             facecolors=[to_rgba(colour, full * each) for each in opacity[members.index]],
             edgecolors=[to_rgba(colour, each) for each in opacity[members.index]], linewidths=0.7,
         )  # fmt: skip
+
+
+def _look(model: int, compression: int, models: list[str]) -> tuple[str, str]:
+    """Give colour and marker: of a single model the compression has the colours, too."""
+    if len(models) > 1:
+        return style.look(model).colour, style.MARKERS[compression % len(style.MARKERS)]
+    return style.look(compression).colour, style.look(compression).marker
 
 
 def _opacities(steps: "pd.Series[float]") -> "pd.Series[float]":
@@ -156,7 +164,7 @@ def _table(axes: "Axes", taus: list[dict[Any, Any]], rows: int) -> None:
     lines += [(row["cells"], f"{row['n_points']:.0f}", *_told(row), "normal") for row in taus]
     for at, (name, n, tau, p, weight) in enumerate(lines, start=0):
         for x, text, side in (
-            (0.0, style.cut(name, 20), "left"), (0.51, n, "right"), (0.54, tau, "left"),
+            (0.0, style.cut(name, 20), "left"), (0.49, n, "right"), (0.52, tau, "left"),
             (1.0, p, "right"),
         ):  # fmt: skip
             axes.text(x, at + 0.5, text, ha=side, va="center", fontsize=5.7, fontweight=weight)
@@ -174,16 +182,18 @@ def _told(row: dict[Any, Any]) -> tuple[str, str]:
 def _handles(points: pd.DataFrame, models: list[str], compressions: list[str]) -> "list[Line2D]":
     from matplotlib.lines import Line2D
 
+    several = len(models) > 1
     handles = [
-        Line2D([], [], ls="", marker="o", color=style.look(at).colour, label=model)
+        Line2D([], [], ls="", marker="o", color=_look(at, 0, models)[0], label=model)
         for at, model in enumerate(models)
-        if len(models) > 1
+        if several
     ]
     for at, name in enumerate(compressions):
-        filled = "0.3" if name.startswith(DENSE) else "none"
-        mark = style.look(at).marker
+        colour, mark = _look(0, at, models)
+        colour = "0.3" if several else colour
+        filled = colour if name.startswith(DENSE) else "none"
         handles.append(
-            Line2D([], [], ls="", marker=mark, color="0.3", markerfacecolor=filled, label=name)
+            Line2D([], [], ls="", marker=mark, color=colour, markerfacecolor=filled, label=name)
         )
     if (points["source"] != "measured").any():
         handles.append(Line2D([], [], ls="", marker=".", color=style.FAINT, label="published"))
@@ -207,6 +217,7 @@ def _notes(data: pd.DataFrame, material: Material) -> Iterator[str]:
             f"Published points: {'; '.join(sources)}. The paper's own tau-c are in an image only, "
             "and not among them."
         )
+    yield material.scorer_note
     yield from material.notes
 
 

@@ -53,6 +53,10 @@ SETTINGS: Mapping[Any, Any] = {
 }
 
 
+MARKERS = (*"o^sDvPX*", *"<>pdh8H")
+"""Told apart by their shape alone, the first of them best."""
+
+
 class Look(NamedTuple):
     """How one line or group of points is drawn.
 
@@ -82,9 +86,9 @@ LOOKS = (
 
 
 def look(index: int) -> Look:
-    """Give a look; those after the last colour come again with open markers."""
+    """Give a look; after the last colour they come again, each with the marker of another."""
     again, at = divmod(index, len(LOOKS))
-    return LOOKS[at]._replace(filled=not again % 2)
+    return LOOKS[at]._replace(marker=MARKERS[(at + again) % len(MARKERS)], filled=not again % 2)
 
 
 @contextlib.contextmanager

@@ -77,7 +77,8 @@ def test_other_settings_are_another_ladder():
     _, figure = drawn(material([*CELLS, *more]))
     (legend,) = figure.legends
     told = [text.get_text() for text in legend.get_texts()]
-    assert sorted(told) == ["dense", "int8 (ptq)", "uniform", "uniform_group"]
+    assert sorted(told) == ["dense", "int8 (ptq)", "uniform (a)", "uniform (b)"]
+    assert "these differ in other settings" in " ".join(text.get_text() for text in figure.texts)
     assert not outside(figure)
 
 
@@ -95,3 +96,20 @@ def test_several_models_have_lines_of_their_own():
 def test_one_number_of_bits_is_no_ladder():
     with pytest.raises(NotDrawn, match="two different numbers of bits"):
         ladder_data(material([CELLS[0], CELLS[2]]))
+
+
+def test_cells_of_another_scorer_are_a_ladder_with_its_own_dense_cell():
+    cells = []
+    for scorer, shift in (("bias_bench", 0.0), ("original", 5.0)):
+        for bits in (2, 8, 32):
+            made = rung(bits, 0.1, 0.1, 50.0 + bits / 4 + shift)
+            made.config["scorer"] = {"name": scorer}
+            made.metrics[0]["scorer"] = scorer
+            cells.append(made)
+    _, figure = drawn(material(cells))
+    lines = [tuple(one.get_ydata()) for one in figure.axes[2].lines if len(one.get_xdata()) == 3]
+    assert sorted(lines) == [(50.5, 52.0, 58.0), (55.5, 57.0, 63.0)]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "dense", "uniform scorer.name=bias_bench", "uniform scorer.name=original",
+    ]  # fmt: skip

@@ -138,3 +138,14 @@ def test_forty_cells_with_long_names_are_not_cut_off():
 def test_what_is_missing_is_said():
     with pytest.raises(NotDrawn, match="bytes, an LM score"):
         pareto_data(material(cells(1)))
+
+
+def test_scorers_are_not_compared():
+    many = [*cells(3), *cells(2, scorer={"name": "original"})]
+    for made in many[6:]:
+        for row in made.metrics:
+            row["scorer"] = "original"
+    data, figure = drawn(material(many))
+    assert len(data.query("metric == 'stereotype_score'")) == 3
+    told = " ".join(" ".join(text.get_text().split()) for text in figure.texts)
+    assert "Scored by bias_bench; cells scored by original are left out." in told
