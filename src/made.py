@@ -1,7 +1,8 @@
 """What a cell's settings leave to be made or found before it can be measured.
 
-A model that has to be trained first (`model=finetuned`) is trained here, or found as it was trained
-before; a task's head is looked for beside the model. Everything after this sees an ordinary cell.
+A model that has to be trained first (`model=finetuned`, `model=twin`, `compression=distill`) is
+trained here, or found as it was trained before; a task's head is looked for beside the model.
+Everything after this sees an ordinary cell.
 """
 
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src.benchmarks.task_head import HEAD
+from src.compression.stack import StackConfig, steps_of
 from src.schema import Config
 
 
@@ -43,10 +45,18 @@ def settle(config: Config, now: bool = True) -> Settled:
     model = config.model
     if hasattr(model, "make"):
         model, made["model"] = model.make(config, now)
+    steps = {}
+    for name, step in steps_of(config.compression).items():
+        steps[name] = step
+        if hasattr(step, "make"):
+            steps[name], made[name] = step.make(model, config, now)
+    stacked = isinstance(config.compression, StackConfig)
+    compression = StackConfig(steps) if stacked else next(iter(steps.values()))
     head = Path(model.id).expanduser().absolute() / HEAD
     benchmark = _with_heads(config.benchmark, head)
     held = getattr(config.model, "holds", False)
-    return Settled(replace(config, model=model, benchmark=benchmark), made, held)
+    settled = replace(config, model=model, compression=compression, benchmark=benchmark)
+    return Settled(settled, made, held)
 
 
 def _with_heads(benchmarks: dict[str, Any], head: Path) -> dict[str, Any]:

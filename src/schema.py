@@ -27,6 +27,7 @@ from src.statistics.config import StatisticsConfig
 from src.system.config import DebugConfig, SystemConfig
 from src.tracking.config import NoTrackerConfig, WandbConfig
 from src.training.finetuned_config import FinetunedConfig
+from src.training.twin_config import TwinConfig
 
 ROOT = Path(__file__).parents[1]
 MODELS: dict[str, type[Any]] = {
@@ -34,6 +35,7 @@ MODELS: dict[str, type[Any]] = {
     "pythia": PythiaConfig,
     "misloaded": MisloadedConfig,
     "finetuned": FinetunedConfig,
+    "twin": TwinConfig,
 }
 TRACKERS: dict[str, type[Any]] = {"wandb": WandbConfig, "none": NoTrackerConfig}
 

@@ -46,7 +46,7 @@ def test_every_option_composes_and_validates(group, option):
 
 def test_pinned_revisions_are_commits():
     for name in options("model"):
-        if name in ("pythia", "hf", "tiny", "tiny_masked", "finetuned"):
+        if name in ("pythia", "hf", "tiny", "tiny_masked", "finetuned", "twin"):
             continue
         revision = typed(compose("config", overrides=[f"model={name}"])).model.revision
         assert len(revision) == 40, name

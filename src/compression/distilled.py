@@ -4,7 +4,7 @@ Which student belongs to which model is a table in `conf/compression/distilled.y
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from src.choices import help_
 from src.compression.registry import Outcome, compression
@@ -66,6 +66,26 @@ class DistilledConfig:
 @compression("distilled", DistilledConfig)
 def swap(subject: "Subject", settings: DistilledConfig) -> Outcome:
     """Load the student and measure it in the teacher's place."""
+    return put_in_place(subject, settings)
+
+
+class Replacing(Protocol):
+    """Settings of a method that measures another checkpoint in a model's place."""
+
+    name: str
+
+    def checkpoint(self, model: ModelConfig) -> ModelConfig:
+        """Say which one."""
+        ...
+
+
+def put_in_place(subject: "Subject", settings: Replacing) -> Outcome:
+    """Put another checkpoint in a model's place.
+
+    Args:
+        subject: The teacher; becomes the student.
+        settings: Which student.
+    """
     from src.models.load import load_subject, with_weight_files
 
     teacher = subject.source

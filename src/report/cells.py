@@ -16,6 +16,8 @@ FIRST = ("name", "size", "step", "weight_bits", "activation_bits", "bits", "mode
 """Settings that tell best what differs between two models or compressions of one name."""
 CATEGORIES = ("gender", "race", "religion")
 OVERALL = "overall"
+INTERVENTION, BASELINE = "intervention", "none"
+"""Setting of `model=twin` that says what was changed in its data, and its value for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,23 @@ def labels(cells: Sequence[Cell]) -> list[Label]:
 def twin(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
     """Find the finished cell that differs from `cell` in being uncompressed, and in nothing else.
 
+    A model that is not compressed but was pretrained on changed data (`model=twin`) is compared
+    with the one whose data were not changed.
+
     Returns:
-        None where there is none, or where `cell` itself is not compressed.
+        None where there is none, or where `cell` itself is such a cell.
     """
-    if _name(cell, "compression") in ("none", "?"):
+    if _name(cell, "compression") == "?":
         return None
+    compressed = _name(cell, "compression") != "none"
+    if not compressed and _part(cell, "model").get(INTERVENTION) in (None, BASELINE):
+        return None
+    free = () if compressed else (f"model.{INTERVENTION}",)
+    wanted = _measured(cell, free)
     for other in cells:
-        uncompressed = _name(other, "compression") == "none"
-        if uncompressed and other.state == "done" and _measured(other) == _measured(cell):
+        fits = other.state == "done" and _name(other, "compression") == "none"
+        unchanged = compressed or _part(other, "model").get(INTERVENTION) == BASELINE
+        if fits and unchanged and _measured(other, free) == wanted:
             return other
     return None
 
@@ -162,12 +173,17 @@ def _rank(key: str) -> tuple[bool, int, str]:
     return not changes_numbers(key), FIRST.index(own) if own in FIRST else len(FIRST), key
 
 
-def _measured(cell: Cell) -> dict[str, Any]:
-    """Give the settings by dotted key that decide the cell's numbers, besides its compression."""
+def _measured(cell: Cell, free: tuple[str, ...]) -> dict[str, Any]:
+    """Give the settings by dotted key that decide a cell's numbers, but for its compression.
+
+    Args:
+        cell: The cell.
+        free: Settings that are left out besides.
+    """
     return {
         key: value
         for key, value in flatten(cell.config).items()
-        if changes_numbers(key) and not compresses(key)
+        if changes_numbers(key) and not compresses(key) and key not in free
     }
 
 

@@ -13,8 +13,13 @@ SAMPLE = "sample_"
 
 def reading_notes(rows: Sequence[Row], layout: Layout) -> Iterator[Text]:
     """Say how the numbers of a table of this layout are to be read."""
-    if any(row.twin and row.cell.state == "done" for row in rows):
-        yield Text("(in parentheses: difference to the same model uncompressed)", style="dim")
+    twins = [row for row in rows if row.twin]
+    if any(row.cell.state == "done" for row in twins):
+        plain = any(row.label.compression == "none" for row in twins)
+        more = "; of an uncompressed one, to its twin of unchanged data" if plain else ""
+        yield Text(
+            f"(in parentheses: difference to the same model uncompressed{more})", style="dim"
+        )
     records = [record for row in rows for record in row.cell.metrics]
     if any(record.get("ci_low") is not None for record in records):
         if not layout.intervals:
