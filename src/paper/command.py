@@ -19,7 +19,7 @@ from src.paper.experiments import Experiment, needed, sweep_folders
 from src.paper.statement import find_needs, models_of
 from src.paper.tell import tell
 from src.report.paper.cells import paper_cells
-from src.report.paper.config import KINDS, PaperConfig
+from src.report.paper.config import PaperConfig
 from src.report.paper.registry import Artefact, load_artefacts
 from src.sweep import key_of
 
@@ -89,7 +89,7 @@ def make(asked: Asked) -> int:
     """
     with initialize_config_dir(version_base="1.3", config_dir=str(schema.ROOT / "conf")):
         experiments = needed(asked.artefacts, asked.overrides)
-        folders = sweep_folders(asked.overrides)
+        folders = sweep_folders(asked.artefacts, asked.overrides)
         ran = [_run(one, asked) for one in experiments] if asked.run or asked.plan else []
     if asked.plan or any(one in ("debug=plan", "debug=dry") for one in asked.overrides):
         return int(not all(ran))
@@ -130,11 +130,9 @@ def draw(artefacts: Sequence[Artefact], paper: PaperConfig, folders: dict[str, P
 
 def output_folder(paper: PaperConfig, folders: dict[str, Path]) -> Path:
     """Give the folder that tables and figures go to, beside the sweeps they are made from."""
-    sweep_folder = folders[KINDS[0]]
+    kind, sweep_folder = next(iter(folders.items()))
     # What sets the sweep apart (debug=tiny) sets its tables apart as well.
-    return sweep_folder.with_name(
-        sweep_folder.name.replace(f"{paper.name}_{KINDS[0]}", paper.name, 1)
-    )
+    return sweep_folder.with_name(sweep_folder.name.replace(f"{paper.name}_{kind}", paper.name, 1))
 
 
 def _run(experiment: Experiment, asked: Asked) -> bool:

@@ -86,10 +86,16 @@ def needed(artefacts: Iterable[Artefact], overrides: Sequence[str]) -> list[Expe
     return kept
 
 
-def sweep_folders(overrides: Sequence[str]) -> dict[str, Path]:
-    """Give the folder of each kind of sweep, whether it is there or not; Hydra must be initialized.
+def sweep_folders(artefacts: Iterable[Artefact], overrides: Sequence[str]) -> dict[str, Path]:
+    """Give the folders of the sweeps that some tables and figures are made from, by kind.
 
     Args:
+        artefacts: The tables and figures.
         overrides: Of the command line.
+
+    Returns:
+        They need not exist; Hydra must be initialized.
     """
-    return {kind: find_experiment(f"paper_{kind}", overrides).folder for kind in KINDS}
+    wanted = {kind for artefact in artefacts for kind in artefact.needs}
+    kinds = [kind for kind in KINDS if kind in wanted]
+    return {kind: find_experiment(f"paper_{kind}", overrides).folder for kind in kinds}

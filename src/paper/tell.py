@@ -17,7 +17,7 @@ def tell(experiment: Experiment, needs: Needs) -> None:
     """
     models = len(needs.models)
     print(
-        f"experiment={experiment.name}: {len(experiment.cells)} cells, {models} models, in "
+        f"experiment={experiment.name}: {len(experiment.cells)} cells, {models} checkpoints, in "
         f"{experiment.folder}; finished ones are not run again"
     )
     for line in needs.told():

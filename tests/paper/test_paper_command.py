@@ -86,7 +86,9 @@ def test_the_models_of_an_experiment_are_those_of_its_cells(hydra_ready):
 
 
 def test_stand_ins_have_sweeps_and_tables_of_their_own(hydra_ready):
-    ours, tiny = sweep_folders([]), sweep_folders(["paper=tiny"])
+    artefacts = load_artefacts().values()
+    ours, tiny = sweep_folders(artefacts, []), sweep_folders(artefacts, ["paper=tiny"])
+    assert set(ours) == {"masked", "pythia", "ladder"}
     assert ours["masked"] == Path("multirun/paper_masked")
     assert not set(ours.values()) & set(tiny.values())
     assert output_folder(PaperConfig(name="paper"), ours) == Path("multirun/paper")
@@ -286,3 +288,30 @@ def test_a_table_of_a_real_run_is_what_its_item_files_say(tmp_path):
     assert code == 0
     assert output.count("finished before") == len(set(measured.directory))
     assert path.read_text() == before
+
+
+def test_a_table_can_be_sent_to_a_cluster(hydra_ready):
+    """The launcher of the extra `slurm` composes with an experiment of the paper."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    overrides = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+    launcher = find_experiment("table1", overrides).composed.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert launcher.partition == "gpu"
+
+
+def test_ones_own_stand_ins_need_not_lie_in_the_project(hydra_ready, tmp_path):
+    for name, text in {
+        "mine": "defaults: [schema/paper@_here_]\nname: paper_mine\nstand_in: true\n"
+        "masked: {BERT base: {model.id: my/folder}}\n",
+        "masked/mine": "model: hf\nmodel.id: my/folder\ncompression: none,ptq\n",
+    }.items():
+        path = tmp_path / "paper" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    overrides = ["paper=mine", f"hydra.searchpath=[file://{tmp_path}]"]
+    table1 = load_artefacts()["table1"]
+    (experiment,) = needed([table1], overrides)
+    assert experiment.folder.name == "paper_mine_masked"
+    assert len(experiment.cells) == 2
+    assert [model.id for model in models_of(experiment)] == ["my/folder"]
+    assert set(sweep_folders([table1], overrides)) == {"masked"}
