@@ -52,7 +52,7 @@ function forest(data, openItems) {
   }
 
   function part(cells, shownPanels, width, label) {
-    const line = cells.length > 60 ? 17 : 24, top = 52;
+    const line = cells.length > 60 ? 17 : 24, top = cells.length > 25 ? 66 : 52;
     const grouped = state.by === "sweep";
     let y = top;
     const lines = cells.map(({ cell, own }, index) => {
@@ -95,6 +95,8 @@ function forest(data, openItems) {
     for (const value of steps.values) {
       parts.push(s("line", { class: value === 0 ? "zero" : "grid", x1: x(value), x2: x(value), y1: box.top - 8, y2: box.bottom }),
         s("text", { x: x(value), y: box.bottom + 16, "text-anchor": "middle" }, shown(value, steps.digits, true)));
+      // The lower end of a long plot is out of sight at first.
+      if (box.top > 60) parts.push(s("text", { x: x(value), y: box.top - 13, "text-anchor": "middle" }, shown(value, steps.digits, true)));
     }
     for (const { cell, row, y } of own) {
       const element = drawPoint(row, x, y, box, line);

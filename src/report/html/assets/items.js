@@ -17,7 +17,9 @@ class Items {
     this.state.cell = cell;
     const sets = this.sets();
     const wanted = sets.find((key) => this.data.sets[key].benchmark === benchmark) || sets[0];
-    Object.assign(this.state, { set: wanted, category: category || "", decision: "", flip: "", flag: "", search: "" });
+    // A number of one item (a SEAT test) is of the category "gender/sent-weat6".
+    const [group, item] = (category || "").split("/");
+    Object.assign(this.state, { set: wanted, category: group, decision: "", flip: "", flag: "", search: item || "" });
     await this.load();
     if (this.state.category && !this.shared.category.names.includes(this.state.category)) this.state.category = "";
     this.tools();
