@@ -88,26 +88,23 @@ class DistillConfig:
             return replace(self, made=made), made
         from src.models.source import find_source
         from src.training.distilling import distill
-        from src.training.kept import told, trained
+        from src.training.kept import counted, here, told, trained
         from src.training.provenance import describe_corpus
         from src.training.scores import training_apart
 
         run = composed("distill", self.overrides(model))
-        run.training = replace(
-            run.training, device=config.system.device, threads=config.system.threads
-        )
+        run.training = here(run.training, config.system)
         source, _ = find_source(model)
         parts: dict[str, Any] = {
             "teacher": source.digest or f"{source.id}@{source.commit or source.revision}",
             "distillation": asdict(run.distillation),
-            "training": asdict(run.training),
+            "training": counted(run.training),
             "seed": run.seed,
             "corpus": describe_corpus(run.corpus),
         }
         # The teacher counts as what it is, wherever it is.
         for key in ("teacher", "revision"):
             del parts["distillation"][key]
-        del parts["training"]["threads"]
 
         def train(out: Path) -> None:
             with training_apart():

@@ -72,7 +72,7 @@ class FinetunedConfig(ModelConfig):
         from src.models.source import find_source
         from src.prepare import find_calibrations_of
         from src.training.finetuning import Tuning, decides, finetune
-        from src.training.kept import told, trained
+        from src.training.kept import here, told, trained
         from src.training.scores import training_apart
 
         held = self.holds
@@ -88,7 +88,7 @@ class FinetunedConfig(ModelConfig):
             objective=self.objective,
             dtype=self.dtype,
         )
-        loop = replace(self.training, device=config.system.device, threads=config.system.threads)
+        loop = here(self.training, config.system)
         compression = config.compression if held else NoneConfig()
         run = Tuning(base, compression, self.tuning, loop, self.seed)
         files = DataFiles(config.data)

@@ -8,23 +8,41 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
 from src.cache import cache_folder
 from src.errors import InputError, Unsupported
 from src.tracking.fingerprint import fingerprint, sources_digest
+from src.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from src.system.config import SystemConfig
 
 log = logging.getLogger(__name__)
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")
 CODE = ("training",)
 """Parts of `src/` whose code decides what training gives."""
 RUNS = "trained"
+AnyLoop = TypeVar("AnyLoop", bound=TrainingConfig)
 DONE = "final"
 """The folder that is written last."""
+
+
+def here(training: AnyLoop, system: "SystemConfig") -> AnyLoop:
+    """Give the settings of a loop that runs where a cell does, on the device that is there."""
+    from src.device import resolve_device
+
+    return replace(training, device=resolve_device(system.device), threads=system.threads)
+
+
+def counted(training: TrainingConfig) -> dict[str, Any]:
+    """Give what of a loop's settings decides what it gives, as plain data."""
+    return {name: value for name, value in asdict(training).items() if name != "threads"}
 
 
 def trained(

@@ -1,6 +1,6 @@
 """`model=twin`: a model pretrained for the sweep, one of several that differ in their data only."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from src.choices import help_, one_of
@@ -88,24 +88,21 @@ class TwinConfig(ModelConfig):
             InputError: A setting or the text is wrong.
             Unsupported: It has no checkpoint of this step, or was not trained yet.
         """
-        from src.training.kept import told, trained
+        from src.training.kept import counted, here, told, trained
         from src.training.pretraining import pretrain
         from src.training.provenance import describe_corpus
         from src.training.scores import training_apart
 
         run = composed("pretrain", self.overrides())
-        run.training = replace(
-            run.training, device=config.system.device, threads=config.system.threads
-        )
+        run.training = here(run.training, config.system)
         if self.step is not None and self.step not in run.training.checkpoints:
             raise Unsupported(
                 f"model.step={self.step} is none of training.checkpoints="
                 f"{run.training.checkpoints}; give them in model.settings"
             )
         parts = {name: asdict(getattr(run, name)) for name in ("architecture", "tokenizer")}
-        parts |= {"training": asdict(run.training), "seed": run.seed}
+        parts |= {"training": counted(run.training), "seed": run.seed}
         parts |= {"corpus": describe_corpus(run.corpus)}
-        del parts["training"]["threads"]
 
         def train(out: Any) -> None:
             with training_apart():

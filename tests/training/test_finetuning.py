@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -315,6 +316,38 @@ def test_training_leaves_torch_as_it_was(checkpoint, data, tmp_path):
         )
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.get_num_threads() == threads
+
+
+def test_the_program_tunes_scores_and_names_what_is_wrong(
+    checkpoint, data, tmp_path, monkeypatch, capsys
+):
+    from src import finetune
+    from src.training import entry
+
+    out = tmp_path / "out"
+
+    def run(*arguments):
+        base = ["model=hf", f"model.id={checkpoint('bert')}", "tracker=none", f"out={out}"]
+        base += ["training.steps=2", "training.batch_tokens=64", "training.device=cpu"]
+        base += [f"data.root={data.config.root}", "system.device=cpu", "system.progress=false"]
+        monkeypatch.setattr(sys, "argv", ["finetune", *base, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            entry.main(finetune.job, "finetune")
+        return ended.value.code, capsys.readouterr().out
+
+    assert "tuning.pooling=max is not possible" in run("tuning.pooling=max")[0]
+    assert "tasks" in run("tuning.tasks=sst2")[0]
+    assert "compression=drop_layers cannot be held" in run("compression=drop_layers")[0]
+    assert not (out / "step0").exists()
+    code, printed = run("compression=uniform_4")
+    assert code is None
+    assert "step 0: sst2 accuracy " in printed
+    assert "step 2: sst2 accuracy " in printed
+    scores = json.loads((out / "scores.json").read_text())
+    assert {row["step"] for row in scores} == {0, 2}
+    again = run("compression=uniform_4")[1]  # it is found finished
+    assert "loss=" not in again
+    assert again.splitlines() == printed.splitlines()[-len(again.splitlines()) :]
 
 
 def test_settings_that_are_not_possible_are_named():
