@@ -43,8 +43,12 @@ def benchmarks_of(cell: Cell) -> dict[str, Benchmark]:
     return found
 
 
-def estimands_of(cell: Cell) -> dict[Key, Estimand]:
+def estimands_of(cell: Cell, only: str | None = None) -> dict[Key, Estimand]:
     """Give a finished cell's metrics as functions of its items, by their keys.
+
+    Args:
+        cell: The cell.
+        only: Name of the one benchmark whose metrics are wanted, which is quicker than all.
 
     Raises:
         InputError: Its items or settings are missing, or of another version.
@@ -53,7 +57,7 @@ def estimands_of(cell: Cell) -> dict[Key, Estimand]:
     if not path.is_file():
         raise InputError(f"{path} is missing, so its numbers cannot be made again.")
     try:
-        items = pd.read_parquet(path)
+        items = pd.read_parquet(path, filters=only and [("benchmark", "==", only)])
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     return {estimand.key: estimand for estimand in cell_estimands(benchmarks_of(cell), items)}

@@ -1,5 +1,6 @@
 """The checkpoint of best LM score of a row, and those that the items cannot tell from it."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from src.errors import InputError
 from src.report.cells import OVERALL
-from src.report.paper.cells import PaperCell
+from src.report.paper.cells import PaperCell, PaperCells
 from src.statistics.best import confidence_set_p
 from src.statistics.estimand import Estimand
 from src.statistics.on_disk import estimands_of, settings_of
@@ -39,13 +40,17 @@ class Best:
         return f"best of {self.checkpoints}, {self.tied} as good"
 
 
-def best_step(cells: Sequence[PaperCell]) -> Best | None:
+@functools.cache  # two tables ask for each
+def best_step(found: PaperCells, kind: str, row: str, variant: str) -> Best | None:
     """Find the checkpoint of best LM score; None where no cell has one.
 
     Args:
-        cells: Of one row and precision, by step.
+        found: All cells.
+        kind: Of the sweep.
+        row: The paper's name of the size.
+        variant: Its precision.
     """
-    values = [(one, _lm(one)) for one in cells]
+    values = [(one, _lm(one)) for one in found.of(kind, row, variant)]
     scored = [(one, value) for one, value in values if value is not None]
     if not scored:
         return None
@@ -78,4 +83,4 @@ def _tied(cells: Sequence[PaperCell]) -> int | None:
 def _estimand(one: PaperCell) -> Estimand | None:
     benchmark, category, metric = LM
     scorer = str(one.cell.config.get("scorer", {}).get("name"))
-    return estimands_of(one.cell).get((benchmark, scorer, category, metric))
+    return estimands_of(one.cell, only=benchmark).get((benchmark, scorer, category, metric))

@@ -50,7 +50,7 @@ class PaperCell:
         return next((row for row in rows if wanted.items() <= row.items()), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PaperCells:
     """All cells of some of the paper's sweeps.
 

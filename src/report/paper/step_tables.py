@@ -46,7 +46,7 @@ def _rows(
     table_name: str, size: str, variant: str, chosen_by: str, found: PaperCells
 ) -> Iterator[Row]:
     """Make a size's row; two where our best checkpoint is not the paper's."""
-    best = best_step(found.of(KIND, size, chosen_by))
+    best = best_step(found, KIND, size, chosen_by)
     theirs = printed(table_name, size, variant, OVERALL, "lm_score")
     their_step = theirs.step if theirs else None
     step = best.cell.step if best else their_step

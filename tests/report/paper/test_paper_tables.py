@@ -11,7 +11,9 @@ import pytest
 from src.benchmarks.base import Skipped
 from src.benchmarks.crows_pairs import CrowsPairs, CrowsPairsConfig
 from src.benchmarks.items import SentencePair
+from src.benchmarks.stereoset import StereoSet, StereoSetConfig
 from src.report.paper import published as printed_numbers
+from src.report.paper.best_step import best_step
 from src.report.paper.cells import paper_cells
 from src.report.paper.compare import AGREES, DIFFERS, MISSING, OTHER, STAND_IN, WITHIN, mark
 from src.report.paper.config import PaperConfig
@@ -20,6 +22,10 @@ from src.report.paper.layout import lay_out
 from src.report.paper.published import Published, faults_of, published, rows_of
 from src.report.paper.registry import load_artefacts
 from src.report.paper.writing import tidy
+from src.statistics.axes import analyse
+from src.statistics.config import StatisticsConfig
+from src.statistics.measured_cells import Measured
+from src.statistics.on_disk import estimands_of
 from tests.report.paper.written import TESTS, cell, crows, seat, stereoset
 
 ROWS = {
@@ -315,6 +321,60 @@ def test_table_5_and_6_are_at_the_best_step_of_the_other_precision(pythia, tmp_p
     found = at(six, "70M", "fp32", "overall")
     assert (found["step"], found["value"], found["published"]) == (29000, 88.4, 88.4)
     assert at(six, "1.4B", "fp32", "overall")["mark"] == MISSING  # no int8 cell to choose by
+
+
+def stereoset_items(rng, hit_rate, terms=80, clusters=6):
+    """StereoSet's item table with random answers: `hit_rate` of the LM comparisons are won."""
+    n = terms * clusters
+    hits = rng.random((2, n)) < hit_rate
+    table = {
+        "benchmark": "stereoset",
+        "scorer": "bias_bench",
+        "item_id": [str(number) for number in range(n)],
+        "category": rng.permutation(["gender", "profession", "race", "religion"] * (n // 4)),
+        "cluster": [f"term{number // clusters}" for number in range(n)],
+        "decision": rng.choice(["stereotype", "anti-stereotype"], n),
+        "lm_stereotype": hits[0].astype(float),
+        "lm_anti_stereotype": hits[1].astype(float),
+        "lm_hits": hits.sum(axis=0).astype(float),
+        "skip_reason": "",
+    }
+    return pd.DataFrame(table)
+
+
+def test_the_best_step_says_how_many_are_as_good(tmp_path):
+    """As the sweep's own analysis along its axes finds them."""
+    rng = np.random.default_rng(3)
+    order = stereoset_items(rng, 0.5)[["category", "cluster"]]
+    folder = tmp_path / "paper_pythia"
+    for step, rate in ((1000, 0.55), (7000, 0.90), (14000, 0.905), (21000, 0.60)):
+        items = stereoset_items(rng, rate)
+        items[["category", "cluster"]] = order
+        benchmark = {"stereoset": {"kind": "stereoset"}}
+        about = {"name": f"pythia-70m-step{step}", "size": "70m", "step": step}
+        rates = StereoSet(StereoSetConfig()).metrics(items)
+        rows = [
+            {"benchmark": "stereoset", "scorer": "bias_bench", "ci_low": None, "ci_high": None}
+            | {"ci_method": "none", "mde": None}
+            | dataclasses.asdict(metric)
+            for metric in rates
+        ]
+        settings = {"resamples": 500}
+        cell(
+            folder / str(step), about, "none", rows, items, benchmark=benchmark, statistics=settings
+        )
+    found = paper_cells(PAPER, {"pythia": folder})
+    best = best_step(found, "pythia", "70M", "fp32")
+    values = {
+        one.step: one.record("stereoset", "overall", "lm_score")["value"] for one in found.cells
+    }
+    assert best.cell.step == max(values, key=values.get)
+    measured = [Measured(one.cell, estimands_of(one.cell)) for one in found.cells]
+    (along,) = analyse(measured, StatisticsConfig(resamples=500))["best"]
+    assert along["best_at"] == best.cell.step
+    assert best.tied == len(along["tied"]) == 2
+    text = drawn("table2", PAPER, {"pythia": folder}, tmp_path)[1]
+    assert f"| 70M (step {best.cell.step:,}; best of 4, 2 as good) | ours |" in text
 
 
 @pytest.mark.parametrize("name", TABLES)
