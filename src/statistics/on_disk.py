@@ -57,7 +57,7 @@ def estimands_of(cell: Cell, only: str | None = None) -> dict[Key, Estimand]:
     if not path.is_file():
         raise InputError(f"{path} is missing, so its numbers cannot be made again.")
     try:
-        items = pd.read_parquet(path, filters=only and [("benchmark", "==", only)])
+        items = pd.read_parquet(path, filters=[("benchmark", "==", only)] if only else None)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     return {estimand.key: estimand for estimand in cell_estimands(benchmarks_of(cell), items)}
