@@ -72,7 +72,7 @@ def _taus(points: pd.DataFrame, material: Material) -> Iterator[dict[str, Any]]:
     chosen = {"all": own}
     if own["compression"].nunique() > 1:
         several = own["compression"].value_counts()
-        several = several[several > 1]
+        several = several[several >= FEWEST]
         chosen |= {
             str(name): own[own["compression"] == name]
             for name in own["compression"].drop_duplicates()

@@ -115,7 +115,7 @@ def test_few_points_have_no_tau_and_the_reason():
     data, figure = drawn(material(cells(some)))
     taus = data.query("row == 'tau-c'")
     assert taus["tau"].isna().all()
-    assert "Undefined: 2 points; 5 are needed; 4 points; 5 are needed." in " ".join(
+    assert "Undefined: 4 points; 5 are needed." in " ".join(
         " ".join(text.get_text().split()) for text in figure.texts
     )
 
