@@ -162,7 +162,7 @@ def _run(
     together(lambda: engine.warm_up(share))
     warm = time.perf_counter()
     show = system.progress and accelerator.is_main_process
-    with closing(Progress("forwards", len(mine), show)) as progress:
+    with closing(Progress("inputs", len(mine), show)) as progress:
         engine.on_batch = progress.advance
         answers = together(lambda: engine.run(share))
     seconds = time.perf_counter() - warm

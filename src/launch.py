@@ -4,6 +4,7 @@ import argparse
 import atexit
 import dataclasses
 import logging
+import math
 import os
 import shutil
 import sys
@@ -25,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.checkpoints import expect
 from src.errors import InputError
+from src.progress import CELLS
 from src.schema import ROOT
 from src.sweep import NoteDirectory, check_cells, key_of
 
@@ -94,7 +96,9 @@ def check(arguments: Sequence[str]) -> None:
             GlobalHydra.instance().clear()
             Hydra.create_main_hydra2("main", _search_path(asked))
         name = asked.config_name or "config"
-        expect(check_cells(asked.overrides, asked.multirun, name), name)
+        axes = check_cells(asked.overrides, asked.multirun, name)
+        expect(axes, name)
+        CELLS.total = math.prod(map(len, axes.values()))
 
 
 def _search_path(asked: argparse.Namespace) -> ConfigSearchPath:

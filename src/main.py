@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src import launch, schema, sweep
 from src.errors import CellFailed, InputError
+from src.progress import CELLS
 
 log = logging.getLogger(__name__)
 schema.register()
@@ -40,8 +41,9 @@ def job(composed: DictConfig) -> str:
     from src.models.kept import KEPT
 
     KEPT.on = config.system.reuse_weights and HydraConfig.get().mode == RunMode.MULTIRUN
+    number, folder = HydraConfig.get().job.get("num") or 0, HydraConfig.get().runtime.output_dir
     with on_demand(config, sweep.NoteDirectory.directory):
-        return run_cell(config, resolved, Path(HydraConfig.get().runtime.output_dir))
+        return CELLS.run(number, lambda: run_cell(config, resolved, Path(folder)))
 
 
 def main() -> None:

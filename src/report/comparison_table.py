@@ -18,7 +18,7 @@ MOST_ROWS = 40
 
 
 def comparison_table(sweep: Sweep) -> Table | None:
-    """Draw the headline comparisons of the categories that the main table shows.
+    """Draw the headline comparisons of the categories that the main table shows, and what changed.
 
     Returns:
         None where there is nothing to compare.
@@ -40,16 +40,34 @@ def comparison_table(sweep: Sweep) -> Table | None:
 
 
 def _shown(sweep: Sweep) -> tuple[list[dict[str, Any]], int]:
-    """Give the rows of the table, and how many others it leaves out because they are too many."""
-    rows = [
-        row
-        for row in sweep.rows
-        if row["metric"] in HEADLINES and row["category"] in (*CATEGORIES, OVERALL)
-    ]
-    if len(rows) <= MOST_ROWS:
-        return rows, 0
-    found = [row for row in rows if row["verdict"].startswith("changed")]
+    """Give the rows of the table, and how many others it leaves out because they are too many.
+
+    A change is shown in whatever category it is found.
+    """
+    rows = [row for row in sweep.rows if row["metric"] in HEADLINES]
+    wanted = [row for row in rows if _usual(row) or _changed(row)]
+    if sum(map(_usual, rows)) <= MOST_ROWS:
+        return wanted, 0
+    found = [row for row in rows if _changed(row)]
     return found, len(rows) - len(found)
+
+
+def _usual(row: Mapping[str, Any]) -> bool:
+    return row["category"] in (*CATEGORIES, OVERALL)
+
+
+def _changed(row: Mapping[str, Any]) -> bool:
+    return str(row["verdict"]).startswith("changed")
+
+
+def _other_categories(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Name the categories that have a row only where they changed, and how many of them did."""
+    others = [row for row in rows if row["metric"] in HEADLINES and not _usual(row)]
+    if others:
+        names = ", ".join(sorted({str(row["category"]) for row in others}))
+        changed = sum(map(_changed, others))
+        told = f"{changed} of {len(others)} comparisons" if changed else "none of them"
+        yield f"also compared, with a row where changed: {names}; {told} changed"
 
 
 def _about(pair: str) -> tuple[str, ...]:
@@ -98,6 +116,8 @@ def notes(sweep: Sweep) -> Iterator[str]:
         f"{1 - 2 * settings.alpha:.0%} interval), {MARKS['undecided']} undecided: neither is "
         f"shown; {settings.level:.0%} intervals"
     )
+    if not left_out:
+        yield from _other_categories(sweep.rows)
     yield f"p is adjusted for {sweep.family}; all metrics and categories: comparisons.json"
     yield from _lm_notes(sweep.rows)
     counts = {name: _count(sweep.rows, name) for name in MARKS}

@@ -289,3 +289,20 @@ def test_an_undefined_number_is_null(tmp_path):
     problems = comparisons._write(tmp_path / comparisons.FILE, [{"mde": math.nan}], "", SETTINGS)
     assert problems == []
     assert rows_of(tmp_path) == [{"mde": None}]
+
+
+def test_a_change_is_shown_in_whatever_category_it_is_found(sweep):
+    found = compare_sweep(sweep, collect(sweep))
+    row = next(r for r in found.rows if r["metric"] == "stereotype_score")
+    more = [
+        row | {"category": "profession", "verdict": "changed"},
+        row | {"category": "age", "verdict": "undecided"},
+    ]
+    with_more = replace(found, rows=[*found.rows, *more])
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(comparison_table.comparison_table(with_more))
+    assert "crows_pairs SS profession" in stream.getvalue()
+    assert "age" not in stream.getvalue()
+    said = [line for line in comparison_table.notes(with_more) if "also compared" in line]
+    assert len(said) == 1
+    assert re.search(r"age, .*profession.*; 1 of \d+ comparisons changed$", said[0])

@@ -279,3 +279,17 @@ def test_the_command_line(sweep, tmp_path):
     (tmp_path / "empty").mkdir()
     empty = subprocess.run([*command, str(tmp_path / "empty")], **options)
     assert empty.stdout == f"no cells in {tmp_path / 'empty'}\n"
+
+
+@pytest.mark.parametrize("count", [2, 12, 40])
+def test_a_sweep_of_any_size_is_one_table_with_a_row_a_cell(tmp_path, count):
+    ladder = ["none", *(f"uniform_{bits}" for bits in range(2, 11))]
+    for index in range(count):
+        model, compression = f"model-{index // 10}", ladder[index % 10]
+        cell(tmp_path / str(index), model, compression, shift=index / 8)
+    for width in (80, 120, 200):
+        text = shown(tmp_path, width)
+        table = text.partition("(in parentheses")[0].splitlines()
+        assert max(map(len, table)) <= width
+        assert sum(line.lstrip(" ").startswith("─") for line in table) == 1
+        assert sum(line.startswith(" model-") for line in table) == count
