@@ -1,4 +1,4 @@
-"""Figures 2 to 11 of the paper: a number by pretraining step, dense and compressed, by size."""
+"""Figures 2 to 11 of the paper: a number by training step, dense and compressed, by size."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -51,7 +51,7 @@ def curve_data(material: Material, metric: str, category: str) -> pd.DataFrame:
     several = steps[steps >= 2].index
     rows = rows[rows["model"].isin(several) & rows["step"].notna()]
     if rows.empty:
-        raise NotDrawn("no model has two finished pretraining steps (model.step=...) or more.")
+        raise NotDrawn("no model has two finished checkpoints (model.step=...) or more.")
     rows = rows.assign(source="measured").sort_values(
         ["size", "model", "is_dense", "compression", "step"],
         ascending=[True, True, False, True, True],
@@ -91,7 +91,7 @@ def draw_curves(data: pd.DataFrame, material: Material, title: str) -> "list[Fig
         axes.remove()
     for axes in panels.flat[len(models) - across : len(models)]:
         axes.xaxis.set_tick_params(labelbottom=True)
-        axes.set_xlabel("pretraining step")
+        axes.set_xlabel("training step")
     for axes in panels[:, 0]:
         axes.set_ylabel("score (%)" if data["unit"].iloc[0] == "%" else "mean |d| (sd)")
     return [figure]
@@ -191,7 +191,7 @@ for _metric, _title, _categories, _first in METRICS:
         _about = _title.format(_category)
         add(
             f"figure{_first + _at}",
-            f"{_about}, by pretraining step",
+            f"{_about}, by training step",
             partial(curve_data, metric=_metric, category=_category),
-            partial(draw_curves, title=f"{_about}, by pretraining step"),
+            partial(draw_curves, title=f"{_about}, by training step"),
         )

@@ -204,7 +204,7 @@ def _notes(data: pd.DataFrame, material: Material) -> Iterator[str]:
     points = data[data["row"] == POINT]
     if points["step"].nunique() > 1:
         first, last = (style.short(end) for end in (points["step"].min(), points["step"].max()))
-        yield f"Opacity: pretraining step, from {first} (palest) to {last}. Dotted: ideal SS, 50."
+        yield f"Opacity: training step, from {first} (palest) to {last}. Dotted: ideal SS, 50."
     yield (
         f"tau-c: Kendall's rank correlation over the n points, with {material.settings.level:.0%} "
         "interval (points resampled within each model) and one-sided p of a positive one, which "

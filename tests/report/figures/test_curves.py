@@ -151,7 +151,7 @@ def test_steps_that_double_are_drawn_by_their_logarithm():
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        (checkpoints({("70m", 1000, "none"): 50.0}), "two finished pretraining steps"),
+        (checkpoints({("70m", 1000, "none"): 50.0}), "two finished checkpoints"),
         ([cell("bert", [record("ss", "race", 50.0)])], "no finished cell has stereotype_score"),
     ],
 )
