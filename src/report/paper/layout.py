@@ -7,7 +7,16 @@ paper's, and their difference with its mark. Lines that would be empty are left 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from src.report.paper.compare import DIFFERS, MISSING, OTHER, SIGNS, STAND_IN, UNDEFINED, Entry
+from src.report.paper.compare import (
+    DIFFERS,
+    MISSING,
+    OTHER,
+    PRINTED_ONLY,
+    SIGNS,
+    STAND_IN,
+    UNDEFINED,
+    Entry,
+)
 from src.report.paper.table import PaperTable, Row
 
 OURS, PAPER, DIFFERENCE = "ours", "paper", "difference"
@@ -32,7 +41,7 @@ class Line:
 
     Attributes:
         label: Of the row; empty on its further lines.
-        kind: "ours", "paper" or "difference".
+        kind: "ours", "paper" (with its step, where that is another one) or "difference".
         texts: One a column.
         notes: Numbers of the footnotes; on the first line only.
     """
@@ -81,17 +90,24 @@ def _lines(table: PaperTable, row: Row, notes: list[str]) -> Iterator[Line]:
     ]
     found = {
         OURS: [_ours(entry, scale) for entry, scale in entries],
-        PAPER: [_paper(entry, scale) for entry, scale in entries],
+        _theirs(row): [_paper(entry, scale) for entry, scale in entries],
         DIFFERENCE: [_difference(entry) for entry, _ in entries],
     }
-    if not row.ours and any(found[PAPER]) and not any(e.mark == MISSING for e, _ in entries):
-        del found[OURS]  # a row that is only quoted
+    if not row.ours and all(entry.mark == PRINTED_ONLY for entry, _ in entries):
+        del found[OURS]
     label = " ".join(part for part in (row.label, _about(table, row)) if part)
     numbers = tuple(notes.index(note) + 1 for note in row.notes)
     for kind, texts in found.items():
         if any(texts):
             yield Line(label, kind, tuple(texts), numbers)
             label, numbers = "", ()
+
+
+def _theirs(row: Row) -> str:
+    """Name the line of the paper's numbers, with their step where ours is of another one."""
+    steps = {entry.printed.step for entry in row.entries.values() if entry.printed}
+    other = [f"step {step:,}" for step in steps if step not in (None, row.step)]
+    return ", ".join([PAPER, *other])
 
 
 def _about(table: PaperTable, row: Row) -> str:

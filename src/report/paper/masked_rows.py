@@ -92,7 +92,8 @@ def _why_missing(place: tuple[str, str], found: PaperCells) -> str:
         if (one.kind, one.row, one.variant) == (KIND, *place):
             error = one.cell.status.get("error") or {}
             told = str(error.get("message", "")) if isinstance(error, dict) else str(error)
-            return f"The cell is {one.cell.state}. {told.partition(chr(10))[0]}".strip()
+            first_line = told.partition("\n")[0]
+            return f"The cell is {one.cell.state}. {first_line}".strip()
     return ""
 
 

@@ -304,6 +304,14 @@ def test_table_2_and_3_are_at_the_best_step_of_their_precision(pythia, tmp_path)
     assert at(three, "70M", "int8", "gender")["mark"] == AGREES
 
 
+def test_a_stand_ins_row_says_which_step_the_papers_is_of(pythia, tmp_path):
+    paper = PaperConfig(pythia={"160M": {"model.size": "70m"}}, stand_in=True)
+    table, text, _ = drawn("table2", paper, pythia, tmp_path)
+    found = at(table, "160M", "fp32", "overall")
+    assert (found["step"], found["published"], found["mark"]) == (21000, 90.2, STAND_IN)
+    assert "|  | paper, step 36,000 | 90.2 |" in text
+
+
 def test_another_best_step_is_followed_by_ours_at_the_papers(pythia, tmp_path):
     table, text, _ = drawn("table2", PAPER, pythia, tmp_path)
     ours, compared = table[(table.row == "1.4B") & (table.category == "overall")].to_dict("records")
