@@ -1,5 +1,6 @@
 """Texts of items, from the very files that a cell read; nothing is downloaded for a report."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.benchmarks.items import AssociationTest, Item
+from src.data.locate import PACKAGE
 from src.errors import InputError
 from src.statistics.item_text import parts
 from src.statistics.on_disk import benchmarks_of
@@ -64,11 +66,12 @@ class TextSource:
             if not isinstance(record, dict):
                 raise InputError(f"the cell read no file {layout}")
             places = [self.root / layout] if self.root else []
-            places.append(Path(str(record.get("path"))))
+            # What ships with the project may have moved with it.
+            places += [Path(str(record.get("path"))), PACKAGE / layout]
             for path in places:
                 if path.is_file() and _sha256(path) == record.get("sha256"):
                     return path
-            looked = " and ".join(map(str, places))
+            looked = " and ".join(map(str, places[:-1]))
             raise InputError(
                 f"{layout} as the cell read it is not at {looked}; --data-root FOLDER says where "
                 "the data is"
@@ -85,8 +88,6 @@ def _shortened(item: Item, limit: int | None) -> Item:
     """Cut the sentence sets of a test as `debug.limit` cuts them."""
     if limit is None or not isinstance(item, AssociationTest):
         return item
-    import dataclasses
-
     return dataclasses.replace(
         item, x=item.x[:limit], y=item.y[:limit], a=item.a[:limit], b=item.b[:limit]
     )

@@ -1,5 +1,7 @@
 /* Curves over a setting that is a number: steps, sizes, bits, sparsity. */
 
+const DASHES = [null, "7 3", "2 3", "9 3 2 3"];
+
 function curves(data, openPanel) {
   const { about, value, ci_low: low, ci_high: high } = data.metrics;
   const axes = [...new Set(data.series.map((one) => one.axis))];
@@ -22,7 +24,7 @@ function curves(data, openPanel) {
   function draw(width) {
     const labels = all().map((one) => one.label);
     const lines = all().filter((one) => !state.hidden.has(one.label)).map((one) => ({
-      ...one, colour: `s${labels.indexOf(one.label) % 8}`,
+      ...one, colour: `s${labels.indexOf(one.label) % 8}`, dashes: DASHES[labels.indexOf(one.label) % DASHES.length],
       points: one.cells.map((cell, index) => ({ cell, at: one.at[index], value: value[state.row][cell], low: low[state.row][cell], high: high[state.row][cell] })).filter((point) => point.value !== null),
     })).filter((one) => one.points.length);
     const points = lines.flatMap((one) => one.points);
@@ -38,7 +40,7 @@ function curves(data, openPanel) {
     if (log) svg.append(...logTicks(spots, x, box));
     if (ideal !== null) svg.append(s("line", { class: "ideal", x1: box.left, x2: box.right, y1: y(ideal), y2: y(ideal) }));
     const reach = [];
-    for (const one of lines) svg.append(...curve(one, x, y));
+    svg.append(...lines.map((one) => band(one, x, y)), ...lines.map((one) => curve(one, x, y)));
     for (const one of lines) for (const point of one.points) {
       const element = s("g", { class: "point circle" }, s("circle", { class: one.colour, cx: x(point.at), cy: y(point.value), r: 4 }), s("circle", { class: "hit", cx: x(point.at), cy: y(point.value), r: 10 }));
       svg.append(element);
@@ -48,16 +50,17 @@ function curves(data, openPanel) {
     place.replaceChildren(svg);
   }
 
-  function curve(one, x, y) {
-    const line = (points) => points.map(([px, py], index) => `${index ? "L" : "M"}${px} ${py}`).join("");
+  const path = (points) => points.map(([px, py], index) => `${index ? "L" : "M"}${px} ${py}`).join("");
+
+  function band(one, x, y) {
     const whole = one.points.filter((point) => point.low !== null && point.high !== null);
-    const parts = [];
-    if (whole.length > 1) {
-      const edge = [...whole.map((point) => [x(point.at), y(point.high)]), ...whole.reverse().map((point) => [x(point.at), y(point.low)])];
-      parts.push(s("path", { class: `interval ${one.colour}`, d: `${line(edge)}Z` }));
-    }
-    parts.push(s("path", { class: `curve ${one.colour}`, fill: "none", d: line(one.points.map((point) => [x(point.at), y(point.value)])) }));
-    return parts;
+    if (whole.length < 2) return "";
+    const edge = [...whole.map((point) => [x(point.at), y(point.high)]), ...whole.reverse().map((point) => [x(point.at), y(point.low)])];
+    return s("path", { class: `interval ${one.colour}`, d: `${path(edge)}Z` });
+  }
+
+  function curve(one, x, y) {
+    return s("path", { class: `curve ${one.colour}`, "stroke-dasharray": one.dashes, d: path(one.points.map((point) => [x(point.at), y(point.value)])) });
   }
 
   function logTicks(spots, x, box) {
