@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from accelerate import Accelerator
 
+from src.ahead import read_ahead
 from src.compression.receipt import Receipt
 from src.compression.registry import compress
 from src.device import release_memory, start_accelerator
@@ -145,6 +146,8 @@ def _measure(
     with Meter(accelerator.device.type) as meter:
         with meter.phase("load"):
             subject = together(lambda: load(config, accelerator))
+        if accelerator.is_local_main_process:
+            read_ahead(config.model)
         with meter.phase("drift"):
             before = together(lambda: _before(config, prepared, subject, accelerator))
         with meter.phase("compress"):

@@ -24,6 +24,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from src.ahead import expect_models
 from src.checkpoints import expect
 from src.errors import InputError
 from src.progress import CELLS
@@ -99,6 +100,7 @@ def check(arguments: Sequence[str]) -> None:
         axes = check_cells(asked.overrides, asked.multirun, name)
         expect(axes, name)
         CELLS.total = math.prod(map(len, axes.values()))
+        expect_models(axes, name)
 
 
 def _search_path(asked: argparse.Namespace) -> ConfigSearchPath:

@@ -160,6 +160,7 @@ def test_every_setting_that_names_no_sweep_changes_no_fingerprint(tmp_path):
         "data.timeout": "9",
         "data.retries": "7",
         "debug.dry": "true",
+        "system.load_ahead": "false",
         "system.device_map": "auto",
         "system.gpu_memory": "1GiB",
         "system.cpu_memory": "1GiB",

@@ -81,7 +81,9 @@ def pair_seconds(times: Sequence[CellTime], dtype: str = "float32") -> dict[str,
 def grid_seconds(pairs: Mapping[str, float]) -> dict[str, float]:
     """Estimate what the cells of each size of the paper's grid take, dense and int8.
 
-    A size that was not measured takes as long a weight as the nearest one that was.
+    A size that was not measured lies on the line through the two that are nearest to it in weights;
+    with one measured size alone it takes as long a weight as that one, which is too little for
+    smaller ones: part of a cell's time does not depend on the model.
 
     Args:
         pairs: As from `pair_seconds`, at least one.
@@ -91,10 +93,16 @@ def grid_seconds(pairs: Mapping[str, float]) -> dict[str, float]:
     """
     found = {}
     for size, shape in CELLS.items():
-        nearest = min(pairs, key=lambda one: abs(math.log(weights(CELLS[one]) / weights(shape))))
-        scale = weights(shape) / weights(CELLS[nearest])
-        found[size] = shape.checkpoints * pairs[nearest] * scale
-    return {size: seconds for size, seconds in found.items() if seconds}
+        if not shape.checkpoints:
+            continue
+        here = weights(shape)
+        near = sorted(pairs, key=lambda one: abs(math.log(weights(CELLS[one]) / here)))[:2]
+        first, last = weights(CELLS[near[0]]), weights(CELLS[near[-1]])
+        slope = pairs[near[0]] / first
+        if first != last:
+            slope = max((pairs[near[-1]] - pairs[near[0]]) / (last - first), 0.0)
+        found[size] = shape.checkpoints * (pairs[near[0]] + slope * (here - first))
+    return found
 
 
 def tell_grid(times: Sequence[CellTime]) -> str:
@@ -103,11 +111,12 @@ def tell_grid(times: Sequence[CellTime]) -> str:
         return "the paper's grid needs a dense and an int8 cell of one of its sizes, in float32"
     found = grid_seconds(pairs)
     parts = ", ".join(
-        f"{size} {seconds / 60:.1f}{'' if size in pairs else ' (not measured: by weights)'}"
+        f"{size} {seconds / 60:.1f}{'' if size in pairs else ' (not measured)'}"
         for size, seconds in found.items()
     )
     cells = 2 * sum(shape.checkpoints for shape in CELLS.values())
+    least = "at least " if len(pairs) == 1 else ""
     return (
-        f"the paper's grid, {cells} cells dense and int8, on one such device: "
+        f"the paper's grid, {cells} cells dense and int8, on one such device: {least}"
         f"{sum(found.values()) / 60:.0f} minutes without downloads ({parts})"
     )

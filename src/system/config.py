@@ -52,6 +52,13 @@ class SystemConfig:
             "it takes at most a quarter of what is free"
         ),
     )
+    load_ahead: bool = field(
+        default=True,
+        metadata=help_(
+            "in a sweep over checkpoints, read the next one's files while the present one is "
+            "scored, if they take at most half of the memory that is free"
+        ),
+    )
     keep_checkpoints: bool = field(
         default=True,
         metadata=help_(

@@ -266,6 +266,13 @@ def test_the_grid_is_the_sum_over_its_checkpoints():
     assert found["1.4b"] == 21 * 3.0
     scale = weights(CELLS["6.9b"]) / weights(CELLS["1.4b"])
     assert found["6.9b"] == pytest.approx(21 * 3.0 * scale)
-    assert "6.9b" in tell_grid(few)
+    assert "at least" in tell_grid(few)
+    two = [*few, cell("6.9b", "ptq", 7.0)]
+    between = grid_seconds(pair_seconds(two))
+    small, large, middle = (weights(CELLS[size]) for size in ("1.4b", "6.9b", "2.8b"))
+    line = 3.0 + (12.0 - 3.0) * (middle - small) / (large - small)
+    assert between["2.8b"] == pytest.approx(21 * line)
+    assert between["6.9b"] == 21 * 12.0
+    assert "at least" not in tell_grid(two)
     assert "small" not in found
     assert "needs" in tell_grid([cell("70m", "none", 1.0, "bfloat16")])
