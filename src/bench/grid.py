@@ -101,7 +101,7 @@ def grid_seconds(pairs: Mapping[str, float]) -> dict[str, float]:
         slope = pairs[near[0]] / first
         if first != last:
             slope = max((pairs[near[-1]] - pairs[near[0]]) / (last - first), 0.0)
-        found[size] = shape.checkpoints * (pairs[near[0]] + slope * (here - first))
+        found[size] = shape.checkpoints * max(pairs[near[0]] + slope * (here - first), 0.0)
     return found
 
 
