@@ -68,6 +68,7 @@ format: setup  ## Let ruff format the code
 	$(BIN)/ruff format .
 
 report: setup  ## Write SWEEP=DIR as one HTML file, DIR/report.html
+	@test -n '$(SWEEP)' || { echo 'error: say which sweep: make report SWEEP=multirun/<sweep>' >&2; exit 2; }
 	$(BIN)/python -m src.report.html '$(SWEEP)' $(ARGS)
 
 data: setup  ## Download and verify all benchmark files into the cache
