@@ -27,9 +27,15 @@ CHUNK = 2**24
 
 @dataclass(slots=True)
 class Order:
-    """The checkpoints of this process's sweep, in the order in which its cells come to them."""
+    """The checkpoints of this process's sweep.
+
+    Attributes:
+        models: In the order in which its cells come to them.
+        again: Whether they come to all of them again, for the next value of another axis.
+    """
 
     models: list[ModelConfig] = field(default_factory=list)
+    again: bool = False
 
 
 ORDER = Order()
@@ -49,6 +55,9 @@ def expect_models(axes: Mapping[str, Sequence[str]], config_name: str) -> None:
         return
     if not compose(config_name, [values[0] for values in axes.values()]).system.load_ahead:
         return
+    keys = list(axes)
+    before = keys[: max(keys.index(key) for key in own if len(own[key]) > 1)]
+    ORDER.again = any(len(axes[key]) > 1 for key in before if key not in own)
     for cell in product(*own.values()):
         ORDER.models.append(typed(compose(config_name, [*rest, *cell])).model)
 
@@ -61,7 +70,10 @@ def read_ahead(present: ModelConfig) -> Thread | None:
     """
     if present not in ORDER.models:
         return None
-    following = ORDER.models[(ORDER.models.index(present) + 1) % len(ORDER.models)]
+    at = ORDER.models.index(present) + 1
+    if at == len(ORDER.models) and not ORDER.again:
+        return None
+    following = ORDER.models[at % len(ORDER.models)]
     files = _files(following)
     size = sum(path.stat().st_size for path in files)
     if not files or size > SHARE * psutil.virtual_memory().available:

@@ -17,6 +17,7 @@ sweep.register()
 def nothing_expected():
     yield
     ORDER.models.clear()
+    ORDER.again = False
 
 
 def expected(*arguments):
@@ -33,6 +34,9 @@ def test_order_is_that_of_the_cells():
         *(("70m", 1), ("70m", 2)),
         *(("160m", 1), ("160m", 2)),
     ]
+    assert not ORDER.again
+    assert len(expected("compression=none,ptq", "model=bert,gpt2")) == 2
+    assert ORDER.again
     assert expected("model=tiny", "compression=none,ptq") == []
     assert expected("model=bert,gpt2", "system.load_ahead=false") == []
 
@@ -46,7 +50,7 @@ def checkpoint(folder, size=100):
 
 def test_the_next_one_is_read_and_no_other_file(tmp_path, monkeypatch):
     one, two = (checkpoint(tmp_path / name) for name in ("one", "two"))
-    ORDER.models[:] = [one, two]
+    ORDER.models[:], ORDER.again = [one, two], True
     read = []
     monkeypatch.setattr(ahead, "_read", read.extend)
     for present, following in ((one, two), (two, one)):
@@ -54,6 +58,8 @@ def test_the_next_one_is_read_and_no_other_file(tmp_path, monkeypatch):
         read_ahead(present).join()
         assert [str(path) for path in read] == [f"{following.id}/model.safetensors"]
     assert read_ahead(ModelConfig(name="three", id="three")) is None
+    ORDER.again = False
+    assert read_ahead(two) is None
 
 
 def test_files_are_read_to_their_end_and_one_that_cannot_be_is_left(tmp_path, monkeypatch, caplog):
