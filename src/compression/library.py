@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from src.compression.linears import Build, find_linears, replace_linears, stored_bits
 from src.compression.registry import Outcome
 from src.compression.stack import libraries_of, methods_of
-from src.errors import InputError
+from src.errors import InputError, Unsupported
 
 if TYPE_CHECKING:
     import torch
@@ -31,14 +31,14 @@ def library_versions(settings: Any) -> dict[str, str]:
             another environment it tells by a method `versions()`.
 
     Raises:
-        InputError: One is not installed; says how to install it.
+        Unsupported: One is not installed; says how to install it.
     """
     found = {}
     for name in libraries_of(settings):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
-            raise InputError(
+            raise Unsupported(
                 f"this compression needs {name}, which is not installed: "
                 f".venv/bin/pip install -c requirements.lock -e '.[{name}]'."
             ) from None

@@ -209,7 +209,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch):
         raise extras.PackageNotFoundError(name)
 
     monkeypatch.setattr(extras, "version", missing)
-    with pytest.raises(InputError, match=r"pip install .* -e '\.\[torchao\]'"):
+    with pytest.raises(Unsupported, match=r"pip install .* -e '\.\[torchao\]'"):
         library_versions(TorchaoConfig())
     assert library_versions(QuantizedConfig()) == {}
     monkeypatch.setattr(extras, "version", "{} 1.0".format)
