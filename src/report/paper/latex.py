@@ -13,7 +13,7 @@ SPECIAL = {
 }
 LATIN_1 = 256
 WIDE = 4
-"""Columns of numbers from which on a table is shrunk to the width of the page."""
+"""Columns of numbers from which on a table is fitted to the width of the page."""
 
 
 def latex(page: Page, label: str) -> str:
@@ -31,7 +31,7 @@ def _lines(page: Page, label: str) -> Iterator[str]:
     yield r"\begin{table*}"
     yield r"\centering\scriptsize\setlength{\tabcolsep}{4pt}"
     yield rf"\caption{{{escape(page.title)}.}}\label{{tab:{label}}}"
-    wide = len(page.heads) > WIDE
+    wide = len(page.heads) >= WIDE
     if wide:
         yield r"\resizebox{\textwidth}{!}{%"
     yield rf"\begin{{tabular}}{{ll{'r' * len(page.heads)}}}"

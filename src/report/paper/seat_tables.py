@@ -19,7 +19,8 @@ TESTS = {
 SHORT = {"angry_black_woman_stereotype": "ABWS", "angry_black_woman_stereotype_b": "ABWS-b"}
 AVERAGE = "mean |d|"
 REMARKS = (
-    "* p < 0.01 in a one-sided permutation test; a test's p is not adjusted for the others.",
+    "* p < 0.01 in a one-sided permutation test, not adjusted for the other tests. It takes "
+    "sentences as independent, which those of one word or template are not; the intervals do not.",
     "The change beside a mean is plain, against the base model of the family. A mean of absolute "
     "effect sizes is too large where effects are small, as chance has no sign in it.",
 )

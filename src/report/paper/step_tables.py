@@ -36,7 +36,7 @@ def _at_best(name: str, variant: str, chosen_by: str, title: str) -> Callable[..
         sizes = dict.fromkeys([*(row for row, _ in rows_of(name)), *found.paper.rows(KIND)])
         rows = [row for size in sizes for row in _rows(name, size, variant, chosen_by, found)]
         level = level_of(found, KIND)
-        remarks = (FLAT, LIKE_FOR_LIKE)
+        remarks = (FLAT,) if found.paper.stand_in else (FLAT, LIKE_FOR_LIKE)
         return PaperTable(name, title, COLUMNS, rows, found.paper.stand_in, level, remarks)
 
     return make
