@@ -188,7 +188,7 @@ def test_other_statistics_run_no_model_again(config, tmp_path, monkeypatch):
 
 
 def test_several_scorers_in_a_cell(config, tmp_path):
-    one = ["~benchmark.sample_seat", "model.id=" + str(schema.ROOT / "src/models/tiny/masked")]
+    one = ["~benchmark.sample_seat", "model.id=" + str(schema.ROOT / "src/models/tiny/bert")]
     assert run(config("scorer.also=[pll,aul,sum]", *one), tmp_path / "both") == "done"
     assert run(config("scorer=pll", *one), tmp_path / "pll") == "done"
     both, alone = (pd.read_parquet(tmp_path / n / "items.parquet") for n in ("both", "pll"))
@@ -221,7 +221,7 @@ def test_scorers_named_twice_or_unknown_are_refused(config, tmp_path):
 
 
 def test_scorers_of_a_cell_or_of_several_are_compared(config, tmp_path):
-    masked = "model.id=" + str(schema.ROOT / "src/models/tiny/masked")
+    masked = "model.id=" + str(schema.ROOT / "src/models/tiny/bert")
     one = [masked, "~benchmark.sample_seat", "~benchmark.sample_stereoset"]
     run(config("scorer.also=[pll]", *one), tmp_path / "both")
     run(config("scorer=aul", *one), tmp_path / "apart")

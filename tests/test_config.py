@@ -49,7 +49,7 @@ def test_every_option_composes_and_validates(group, option):
 
 def test_pinned_revisions_are_commits():
     for name in options("model"):
-        if name in ("pythia", "hf", "tiny", "tiny_masked", "finetuned", "twin"):
+        if name in ("pythia", "hf", "finetuned", "twin") or name.startswith("tiny"):
             continue
         revision = typed(compose("config", overrides=[f"model={name}"])).model.revision
         assert len(revision) == 40, name
@@ -63,6 +63,15 @@ def test_pythia_resolves_to_repository_and_revision():
     assert checked.model.id == "EleutherAI/pythia-1.4b-deduped"
     assert checked.model.revision == "step29000"
     assert checked.model.name == "pythia-1.4b-step29000"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("model.size=1.4m", "model.size=1.4m is not possible"), ("model.step=100", "64, 256")],
+)
+def test_checkpoints_that_are_not_shipped_are_refused(override, message):
+    with pytest.raises(InputError, match=message):
+        typed(compose("config", overrides=["model=tiny_pythia", override]))
 
 
 def test_default_is_all_three_benchmarks():
@@ -127,7 +136,7 @@ def checked(monkeypatch, *arguments, **options):
 
 
 def test_globs_are_checked_option_by_option(monkeypatch):
-    assert checked(monkeypatch, "model=glob(*bert,exclude=al*)", "compression=ptq") == [
+    assert checked(monkeypatch, "model=glob(*bert,exclude=[al*,tiny*])", "compression=ptq") == [
         ["model=bert", "compression=ptq"],
         ["model=distilbert", "compression=ptq"],
     ]

@@ -4,6 +4,7 @@ Which student belongs to which model is a table in `conf/compression/distilled.y
 """
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from src.choices import help_
@@ -13,6 +14,10 @@ from src.models.config import ModelConfig
 
 if TYPE_CHECKING:
     from src.models.subject import Subject
+
+SOURCE = Path(__file__).parents[1]
+SHIPPED = "shipped:"
+"""What a table's key begins with where the teacher is a folder of this project."""
 
 
 @dataclass
@@ -32,7 +37,10 @@ class DistilledConfig:
     kind: str = "distilled"
     name: str = "distilled"
     students: dict[str, Student] = field(
-        default_factory=dict, metadata=help_("model.id of the teacher -> its student")
+        default_factory=dict,
+        metadata=help_(
+            "model.id of the teacher (or shipped:models/tiny/..., as in conf/model) -> its student"
+        ),
     )
 
     def checkpoint(self, model: ModelConfig) -> ModelConfig:
@@ -47,7 +55,7 @@ class DistilledConfig:
         Raises:
             Unsupported: The table has no student of this model.
         """
-        student = self.students.get(model.id)
+        student = self.students.get(model.id) or self.students.get(_shipped(model.id))
         if student is None:
             raise Unsupported(
                 f"no student of {model.id} is known; there is one for "
@@ -61,6 +69,12 @@ class DistilledConfig:
             objective=model.objective,
             dtype=model.dtype,
         )
+
+
+def _shipped(model_id: str) -> str:
+    """Name a folder of this project as tables do, wherever the project lies."""
+    path = Path(model_id)
+    return SHIPPED + path.relative_to(SOURCE).as_posix() if path.is_relative_to(SOURCE) else ""
 
 
 @compression("distilled", DistilledConfig)

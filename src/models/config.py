@@ -9,6 +9,8 @@ DTYPES = ("float32", "float16", "bfloat16")
 PYTHIA_SIZES = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
 # Every checkpoint the Pythia authors published: 0, powers of two to 512, then each 1000 to 143000.
 PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 143001, 1000))
+TINY_PYTHIA_SIZES = ("0.4m", "1.3m")
+TINY_PYTHIA_STEPS = (16, 64, 256, 1024, 1700, 3400, 5100)
 
 
 @dataclass
@@ -62,3 +64,21 @@ class PythiaConfig(ModelConfig):
             PYTHIA_STEPS,
             show="0, 1, 2, 4, ... 512, 1000, 2000, ... 143000",
         )
+
+
+@dataclass
+class TinyPythiaConfig(ModelConfig):
+    """A checkpoint of the causal family that ships with the project."""
+
+    size: str = field(default="1.3m", metadata=help_("parameters", TINY_PYTHIA_SIZES))
+    step: int = field(default=TINY_PYTHIA_STEPS[-1], metadata=help_("step", TINY_PYTHIA_STEPS))
+
+    def __post_init__(self) -> None:
+        """Check size and step.
+
+        Raises:
+            InputError: No such checkpoint is shipped.
+        """
+        super().__post_init__()
+        one_of("model.size", self.size, TINY_PYTHIA_SIZES)
+        one_of("model.step", self.step, TINY_PYTHIA_STEPS)

@@ -63,7 +63,10 @@ def test_the_shipped_table_is_of_pinned_models():
         with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
             return typed(compose("config", overrides=list(overrides)))
 
-    pairs = {"bert": "distilbert", "roberta": "distilroberta", "gpt2": "distilgpt2"}
+    pairs = {
+        **{"bert": "distilbert", "roberta": "distilroberta", "gpt2": "distilgpt2"},
+        "tiny_bert": "tiny_distilbert",
+    }
     table = composed("compression=distilled").compression
     assert len(table.students) == len(pairs)
     for teacher, student in pairs.items():
@@ -71,5 +74,5 @@ def test_the_shipped_table_is_of_pinned_models():
         wanted = composed(f"model={student}").model
         assert (found.id, found.revision) == (wanted.id, wanted.revision)
     more = composed("compression=distilled", "+compression.students={me/big: {id: me/small}}")
-    assert len(more.compression.students) == 4
+    assert len(more.compression.students) == len(pairs) + 1
     assert more.compression.checkpoint(ModelConfig(name="m", id="me/big")).id == "me/small"

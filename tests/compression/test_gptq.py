@@ -243,7 +243,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", [GptqConfig, AwqConfig])
 def test_the_real_one_on_a_trained_model(kind, cache, text):
     """By its inputs GPTQ errs less in what a layer gives, though more in its weights."""
-    tiny = ROOT / "src" / "models" / "tiny" / "causal"
+    tiny = ROOT / "src" / "models" / "tiny" / "pythia-1.3m" / "step5100"
     calibration = Calibration(CalibrationConfig(samples=32, length=64), ROOT / "README.md")
     ids = Calibration(CalibrationConfig(samples=8, length=48, seed=9), calibration.path)
 

@@ -24,7 +24,7 @@ TINY = ROOT / "src" / "models" / "tiny"
 STORIES = Path(__file__).parents[3] / "shared" / "models" / "stories260K"
 
 
-CHECKPOINTS = [TINY / "causal", TINY / "masked", STORIES]
+CHECKPOINTS = [TINY / "pythia-1.3m" / "step5100", TINY / "bert", STORIES]
 
 
 @pytest.fixture(scope="module", params=CHECKPOINTS, ids=lambda path: path.name)
