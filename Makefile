@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 TABLES := $(addprefix table,1 2 3 4 5 6 7 8 9)
 FIGURES := $(addprefix figure,1 2 3 4 5 6 7 8 9 10 11 _pareto _ladder _flips _forest)
-.PHONY: $(TABLES) $(FIGURES) tables figures paper help setup gptq-env demo test test-slow lint format data dashboard bench report clean
+.PHONY: $(TABLES) $(FIGURES) tables figures paper help setup gptq-env demo chain test test-slow lint format data dashboard bench report clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,6 +10,8 @@ BIN := .venv/bin
 TORCH_INDEX ?=
 ARGS ?=
 SWEEP ?=
+TEXT ?=
+TRAINING ?=
 
 help:  ## List the targets
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,8 +36,16 @@ GPTQMODEL ?= gptqmodel==7.7.0
 
 gptq-env: .venv-gptq/.installed  ## Make .venv-gptq with gptqmodel in it, for compression=gptq and awq
 
-demo: setup  ## The sample items on a model that ships with the project, dense and int8
-	$(BIN)/python -m src.main -m model=tiny compression=none,ptq benchmark=sample $(ARGS)
+demo: setup  ## The study in small on the models that ship with the project, and its report
+	$(BIN)/python -m src.main experiment=demo $(ARGS)
+	$(BIN)/python -m src.main experiment=demo_distilled $(ARGS)
+	$(BIN)/python -m src.report.html multirun/demo
+
+chain: setup  ## Train on TEXT=FILE, measure the checkpoints dense and int8, and write the report
+	@test -n "$(TEXT)" || { echo 'make chain TEXT=FILE: a text file (plain or .xz), documents separated by blank lines'; exit 1; }
+	$(BIN)/python -m src.pretrain recipe=chain corpus.sources.text.path='$(TEXT)' $(TRAINING)
+	$(BIN)/python -m src.main experiment=chain $(ARGS)
+	$(BIN)/python -m src.report.html multirun/chain
 
 # `make table1` runs what table 1 needs and writes it below multirun/; cells that are finished are not
 # run again, and tables and figures share them. ARGS takes paper=tiny, hydra/launcher=submitit_slurm, …

@@ -18,7 +18,7 @@ from src.compression.registry import METHODS
 from src.compression.stack import StackConfig
 from src.data.config import DataConfig
 from src.errors import InputError
-from src.models.config import ModelConfig, PythiaConfig, TinyPythiaConfig
+from src.models.config import ModelConfig, PythiaConfig, TinyPythiaConfig, TrainedConfig
 from src.models.misloaded import MisloadedConfig
 from src.modules import import_modules
 from src.report.paper.config import PaperConfig
@@ -34,6 +34,7 @@ MODELS: dict[str, type[Any]] = {
     "checkpoint": ModelConfig,
     "pythia": PythiaConfig,
     "tiny_pythia": TinyPythiaConfig,
+    "trained": TrainedConfig,
     "misloaded": MisloadedConfig,
     "finetuned": FinetunedConfig,
     "twin": TwinConfig,

@@ -36,11 +36,14 @@ EVERY = [(group, option) for group in GROUPS for option in options(group)]
 
 
 @pytest.mark.parametrize(("group", "option"), EVERY)
-def test_every_option_composes_and_validates(group, option):
+def test_every_option_composes_and_validates(group, option, tmp_path):
     # Only the paper's experiments have a group for its rows.
     overrides = [*["experiment=table1"] * (group == "paper"), f"{group}={option}"]
     if option == "hf":
         overrides.append("model.id=some/model")
+    if option in ("trained", "chain"):
+        (tmp_path / "step300").mkdir()
+        overrides += [f"model.run={tmp_path}", "model.step=300"]
     checked = typed(compose("config", overrides=overrides))
     assert checked.model.name
     if group == "model":
@@ -49,7 +52,7 @@ def test_every_option_composes_and_validates(group, option):
 
 def test_pinned_revisions_are_commits():
     for name in options("model"):
-        if name in ("pythia", "hf", "finetuned", "twin") or name.startswith("tiny"):
+        if name in ("pythia", "hf", "finetuned", "trained", "twin") or name.startswith("tiny"):
             continue
         revision = typed(compose("config", overrides=[f"model={name}"])).model.revision
         assert len(revision) == 40, name
@@ -72,6 +75,17 @@ def test_pythia_resolves_to_repository_and_revision():
 def test_checkpoints_that_are_not_shipped_are_refused(override, message):
     with pytest.raises(InputError, match=message):
         typed(compose("config", overrides=["model=tiny_pythia", override]))
+
+
+def test_a_checkpoint_that_a_training_did_not_write_is_refused(tmp_path):
+    (tmp_path / "step20").mkdir()
+    given = ["model=trained", f"model.run={tmp_path}"]
+    named = typed(compose("config", overrides=[*given, "model.step=20"])).model
+    assert Path(named.id) == tmp_path / "step20"
+    with pytest.raises(InputError, match=r"model.step=30: .* has the steps 20\."):
+        typed(compose("config", overrides=[*given, "model.step=30"]))
+    with pytest.raises(InputError, match="none: is it the folder of a training"):
+        typed(compose("config", overrides=["model=trained", "model.run=nowhere"]))
 
 
 def test_default_is_all_three_benchmarks():
@@ -143,8 +157,8 @@ def test_globs_are_checked_option_by_option(monkeypatch):
 
 
 def test_the_axes_of_a_config_are_checked_in_a_multirun_only(monkeypatch):
-    demo = "experiment=demo"
-    both = [["compression=none", demo], ["compression=ptq", demo]]
+    demo = "experiment=demo_distilled"
+    both = [[f"compression={name}", demo] for name in ("none", "ptq", "distilled")]
     assert checked(monkeypatch, demo, multirun=True) == both
     mode = "hydra.mode=MULTIRUN"
     assert checked(monkeypatch, demo, mode) == [[*cell, mode] for cell in both]

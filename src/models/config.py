@@ -1,8 +1,10 @@
 """Settings of the `model` group."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from src.choices import help_, one_of
+from src.errors import InputError
 
 OBJECTIVES = ("auto", "masked", "causal")
 DTYPES = ("float32", "float16", "bfloat16")
@@ -82,3 +84,28 @@ class TinyPythiaConfig(ModelConfig):
         super().__post_init__()
         one_of("model.size", self.size, TINY_PYTHIA_SIZES)
         one_of("model.step", self.step, TINY_PYTHIA_STEPS)
+
+
+@dataclass
+class TrainedConfig(ModelConfig):
+    """A checkpoint that a training of this project wrote."""
+
+    run: str = field(default="???", metadata=help_("folder of the training (its `out`)"))
+    step: int = field(default=0, metadata=help_("a step that it wrote a folder after"))
+
+    def __post_init__(self) -> None:
+        """Check that the folder is there.
+
+        Raises:
+            InputError: It is not; lists the steps that are.
+        """
+        super().__post_init__()
+        run = Path(self.run).expanduser()
+        steps = sorted(
+            int(path.name.removeprefix("step"))
+            for path in run.glob("step*")
+            if path.name.removeprefix("step").isdigit()
+        )
+        if self.step not in steps:
+            there = ", ".join(map(str, steps)) or "none: is it the folder of a training?"
+            raise InputError(f"model.step={self.step}: {run} has the steps {there}.")

@@ -129,10 +129,11 @@ def test_globs_and_sweeping_configs_run_every_cell(program, cells):
         *("albert", "bert", "distilbert", "tiny_bert", "tiny_distilbert"),
     ]
     cells.clear()
-    assert program("-m", "experiment=demo", *QUIET)[0] is None
+    assert program("-m", "experiment=demo_distilled", *QUIET)[0] is None
     assert [str(directory.relative_to(Path.cwd())) for _, directory in cells] == [
-        "multirun/experiment=demo/compression=none",
-        "multirun/experiment=demo/compression=ptq",
+        "multirun/demo/compression=none",
+        "multirun/demo/compression=ptq",
+        "multirun/demo/compression=distilled",
     ]
     cells.clear()
     demo = ["model=tiny", "compression=none,ptq", "benchmark=sample"]
