@@ -122,6 +122,7 @@ def card(sweep: Path, root: Path = SHIPPED) -> str:
             ("model", *SCORES), ((one.name, *_scores(cells[one.name])) for one in models)
         ),
         twin=_table(("model", *SCORES), [(TWIN, *_scores(cells[TWIN]))]),
+        losses=_losses(next(one for one in last if one.run == "distilbert")),
         comparison=_comparison(cells[TWIN], cells["distilbert"]),
     )
 
@@ -130,7 +131,7 @@ SHAPE_HEAD = ("run", "class", "layers", "hidden", "parameters", "steps", "tokens
 
 
 def _shape(one: Shipped) -> tuple[str, ...]:
-    tokens, data = one.training["tokens"], one.training["data"]
+    tokens, data = one.training["tokens"], one.training["run"]["data"]
     return (
         one.run,
         one.config["architectures"][0],
@@ -158,6 +159,14 @@ def _scores(cell: Cell) -> Iterator[str]:
         yield f"{record['value']:.1f} ({record['ci_low']:.1f} to {record['ci_high']:.1f})"
 
 
+def _losses(student: Shipped) -> str:
+    alone, steps = student.training["twin"], student.training["steps"]
+    return (
+        f"{student.training['held_out_loss']:.3f} nats a predicted token with the teacher, "
+        f"{alone['held_out_loss']:.3f} without, after {steps} steps each"
+    )
+
+
 def _comparison(twin: Cell, student: Cell) -> str:
     settings = StatisticsConfig()
     rows = compare_directories(twin, student, settings)
@@ -175,7 +184,7 @@ def _comparison(twin: Cell, student: Cell) -> str:
 
 
 def _text(training: Mapping[str, Any]) -> str:
-    data = training["data"]
+    data = training["run"]["data"]
     files = ", ".join(
         f"`{one['file']}` (sha256 {one['sha256'][:16]}…)"
         for one in data["corpus"]["sources"].values()
