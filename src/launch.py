@@ -3,7 +3,6 @@
 import argparse
 import atexit
 import dataclasses
-import logging
 import math
 import os
 import shutil
@@ -28,6 +27,7 @@ from src.ahead import expect_models
 from src.checkpoints import expect
 from src.errors import InputError
 from src.progress import CELLS
+from src.quiet import quiet_libraries
 from src.schema import ROOT
 from src.sweep import NoteDirectory, check_cells, key_of
 
@@ -61,9 +61,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     Returns:
         The command line to give to Hydra.
     """
-    # accelerate imports torchao where it is installed, which tells of each kernel that it lacks.
-    for name in ("torchao", "torch.utils._pytree"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet_libraries()
     if is_first_process() and not is_plan(arguments):
         return list(arguments)
     scratch = tempfile.mkdtemp()

@@ -18,6 +18,7 @@ from src.launch import explain
 from src.paper.experiments import Experiment, needed, sweep_folders
 from src.paper.statement import find_needs, models_of
 from src.paper.tell import tell
+from src.quiet import quiet_libraries
 from src.report.paper.cells import paper_cells
 from src.report.paper.config import PaperConfig
 from src.report.paper.registry import Artefact, load_artefacts
@@ -173,6 +174,7 @@ def main() -> None:
     """Do what the command line says, and exit with its code."""
     schema.register()
     sweep.register()
+    quiet_libraries()
     try:
         code = make(read_command(sys.argv[1:]))
     except (InputError, HydraException, OmegaConfBaseException) as error:

@@ -1,6 +1,5 @@
 """The command line of the training programs: checks, several processes, readable errors."""
 
-import logging
 import os
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import InputError, Unsupported
+from src.quiet import quiet_libraries
 from src.tracking.tracker import NoTracker, build_tracker
 from src.training.schema import CONF, RunConfig
 
@@ -97,8 +97,7 @@ def main(job: Callable[[], Any], config_name: str) -> None:
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in src/main.py
-    for name in ("torchao", "torch.utils._pytree"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet_libraries()
     failure: str | None = None
     with tempfile.TemporaryDirectory() as scratch:
         if _rank():  # one process writes folders and logs
