@@ -77,8 +77,8 @@ def finetune(
     subject = load_subject(run.model, args.device, "auto")
     untied = prepare_weights(subject, settings.head)
     model = task_model(subject, settings, run.seed)
-    if run.compression.kind != "none":
-        hold(subject, run.compression, calibrations)
+    dense = run.compression.kind == "none"
+    holding = [] if dense else hold(subject, run.compression, calibrations)
     split = (run.training.accumulation, args.process_index, args.world_size)
     ids, labels = encode(examples, subject.text, settings.longest)
     batches = ExampleBatches(ids, labels, run.training.batch_tokens, run.seed, args.device, split)
@@ -95,7 +95,7 @@ def finetune(
         "pooling": model.pooling,
         "head_untied": untied,
     }
-    what = Task(model, batches, task_loss(task), save)
+    what = Task(model, batches, task_loss(task), save, callbacks=holding)
     training = replace(run.training, checkpoints=run.training.kept)
     return fit(what, args, training, out, decided, tracker, resume_step)
 

@@ -1,20 +1,22 @@
 """Tuning a model that is compressed already, so that it stays compressed.
 
-Pruned weights stay zero: no gradient reaches them. Rounded ones are computed with at each step, and
-their gradient goes straight through to full-precision weights behind them (Bengio et al. 2013),
-which the compression rounds again where the checkpoint is measured. Activations are not rounded
-while tuning.
+Pruned weights stay zero: no gradient reaches them, and each step sets them to zero again. Rounded
+ones are computed with at each step, and their gradient goes straight through to full-precision
+weights behind them (Bengio et al. 2013), which the compression rounds again where the checkpoint is
+measured. Activations are not rounded while tuning.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+from transformers import TrainerCallback
 from transformers.pytorch_utils import Conv1D
 
 from src.compression.calibration import Calibration
@@ -49,6 +51,24 @@ ROUNDED: dict[str, Callable[[Any], Round]] = {"uniform": _uniform, "ptq": _ptq}
 """Kind of compression -> what makes its rounding of its settings."""
 
 
+class KeptZeros(TrainerCallback):
+    """Keeps weights that are zero so, whatever the optimiser."""
+
+    def __init__(self, weights: Iterable[nn.Parameter]) -> None:
+        """Args: the weights, as the compression left them."""
+        self.gone = [(weight, weight.detach() == 0) for weight in weights]
+        for weight, gone in self.gone:
+            # So that neither the gradient's norm nor moments know of them.
+            weight.register_hook(partial(torch.Tensor.masked_fill, mask=gone, value=0))
+
+    @torch.no_grad()
+    def on_optimizer_step(self, *unused: Any, **also_unused: Any) -> None:
+        """Set them to zero again: Muon moves all of a matrix, with a gradient or without."""
+        del unused, also_unused
+        for weight, gone in self.gone:
+            weight.masked_fill_(gone, 0)
+
+
 class StraightThrough(nn.Module):
     """Computes with a rounded weight; its gradient is taken for that of the weight behind it."""
 
@@ -68,7 +88,7 @@ class StraightThrough(nn.Module):
 
 def hold(
     subject: Subject, settings: Any, calibrations: Mapping[str, Calibration] | None = None
-) -> None:
+) -> list[TrainerCallback]:
     """Compress a subject so that training its weights leaves it compressed.
 
     Args:
@@ -76,26 +96,30 @@ def hold(
         settings: Of a compression.
         calibrations: What a calibrated method lets the model read, by its name.
 
+    Returns:
+        Callbacks that the training is to have.
+
     Raises:
         Unsupported: The compression leaves no weights that could be tuned within it.
         InputError: It changes nothing.
     """
     kind = settings.kind
     if kind in PRUNED:
-        for change in compress(subject, settings, calibrations).changes:
-            _keep_zeros(subject.model.get_submodule(change.module).get_parameter("weight"))
-    elif kind in ROUNDED:
+        changes = compress(subject, settings, calibrations).changes
+        modules = (subject.model.get_submodule(change.module) for change in changes)
+        return [KeptZeros(module.get_parameter("weight") for module in modules)]
+    if kind in ROUNDED:
         twin = replace(subject, model=copy.deepcopy(subject.model))
         for change in compress(twin, settings, calibrations).changes:
             module = subject.model.get_submodule(change.module)
             rounding = StraightThrough(ROUNDED[kind](settings), isinstance(module, Conv1D))
             parametrize.register_parametrization(module, "weight", rounding)
-    else:
-        raise Unsupported(
-            f"compression={settings.name} cannot be held while the model is tuned: this is made "
-            f"for {', '.join((*PRUNED, *ROUNDED))}. For a method that leaves an ordinary smaller "
-            "model, export it (python -m src.export) and tune that folder."
-        )
+        return []
+    raise Unsupported(
+        f"compression={settings.name} cannot be held while the model is tuned: this is made "
+        f"for {', '.join((*PRUNED, *ROUNDED))}. For a method that leaves an ordinary smaller "
+        "model, export it (python -m src.export) and tune that folder."
+    )
 
 
 @contextmanager
@@ -111,9 +135,3 @@ def unheld(model: Any) -> Iterator[None]:
     finally:
         for module, rounding in zip(held, roundings, strict=True):
             parametrize.register_parametrization(module, "weight", rounding)
-
-
-def _keep_zeros(weight: nn.Parameter) -> None:
-    gone = weight.detach() == 0
-    # Without a gradient from the first step on, AdamW's moments stay 0, and so does the weight.
-    weight.register_hook(lambda gradient: gradient.masked_fill(gone, 0))

@@ -192,6 +192,23 @@ def test_pruned_weights_stay_zero_and_the_others_move(load):
     assert torch.equal(subject.model.get_submodule(name).weight, tuned)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_pruned_weights_stay_zero_in_a_run_of_any_optimiser(
+    name, optimizer, checkpoint, data, tmp_path
+):
+    loop = replace(LOOP, steps=4, checkpoints=[], optimizer=optimizer, clip=0.01)
+    run = run_of(checkpoint, name, compression=PruneConfig(sparsity=0.5), training=loop)
+    with training_apart():
+        finetune(run, data, tmp_path / "out")
+    before, after = (weights(tmp_path / "out" / step) for step in ("step0", "step4"))
+    halved = [key for key, weight in before.items() if 0.4 < (weight == 0).double().mean() < 0.6]
+    assert len(halved) >= 8
+    for key in halved:
+        assert torch.equal(after[key] == 0, before[key] == 0)
+        assert not torch.equal(after[key], before[key])
+
+
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
 @pytest.mark.parametrize(
     "settings",

@@ -30,6 +30,8 @@ def swap(text, **settings):
         ("She saw her brother; he saw her.", "He saw his sister; she saw him."),
         ("A friend of his is a friend of hers.", "A friend of hers is a friend of his."),
         ("The book is his.", "The book is hers."),
+        ("Her 3 sons read his “new” book.", "His 3 daughters read her “new” book."),
+        ("I gave her 'that'; it was hers, not his.", "I gave him 'that'; it was his, not hers."),
         ("HER HUSBAND HURT HIMSELF", "HIS WIFE HURT HERSELF"),
         ("He's the King's son, she'd say", "She's the Queen's daughter, he'd say"),
         ("The human manager there, theme, heresy", "The human manager there, theme, heresy"),
@@ -92,8 +94,8 @@ def test_the_kind_of_her_is_found_from_the_next_word_in_real_text():
         right[word].append(possessive == (word == "his"))
     shares = {word: sum(told) / len(told) for word, told in right.items()}
     assert len(right["him"]) > 2000
-    assert shares["his"] == pytest.approx(0.97, abs=0.01)
-    assert shares["him"] == pytest.approx(0.88, abs=0.015)
+    assert shares["his"] == pytest.approx(0.99, abs=0.005)
+    assert shares["him"] == pytest.approx(0.87, abs=0.015)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from src.choices import help_, one_of
 from src.errors import InputError
-from src.training.transforms.possessives import is_possessive_her, stands_alone
+from src.training.transforms.possessives import is_possessive_her
 from src.training.transforms.registry import Transform, transform
 
 HERE = Path(__file__).parent
@@ -103,7 +103,7 @@ def _counterpart(found: re.Match[str], nouns: dict[str, str], names: dict[str, s
     if lower == "her":
         other = "his" if is_possessive_her(after) else "him"
     elif lower == "his":
-        other = "hers" if stands_alone(after) else "her"
+        other = "her" if is_possessive_her(after) else "hers"
     elif lower == "hers":
         other = "his"
     else:

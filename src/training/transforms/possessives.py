@@ -1,8 +1,9 @@
-"""Telling the two uses of "her" and of "his" apart by the word that follows."""
+"""Telling the two uses of "her" and of "his" apart by what follows."""
 
 import re
 
-FOLLOWS = re.compile(r"[ \t]+([A-Za-z]+)")
+FOLLOWS = re.compile(r"""[ \t]+["'`\u2018\u201c]*(?:([^\W\d_]+)|\d)""")
+"""What follows, in quotation marks or not: a word, which is captured, or a number."""
 WORDS = """
     a about above across after again against ago alive all alone along already also although
     always am among an and another any anyone anything anyway apart are around as aside at away
@@ -23,26 +24,18 @@ NO_NOUN_PHRASE = frozenset(WORDS.split())
 """Words that begin no noun phrase after a possessive, so that "her" before one is an object.
 
 Some may begin one all the same ("her will", "her past" do, and are left out). Read as "her" and
-decided by the next word, 97 % of 78 000 "his" and 88 % of 18 000 "him" of English text (Wikipedia,
-books) come back as they were.
+decided by what follows, 99 % of 48 000 "his" and 87 % of 11 000 "him" of English text (Wikipedia,
+books, talk) come back as they were.
 """
 
 
 def is_possessive_her(after: str) -> bool:
     """Tell whether "her" is "his" (her hat) and not "him" (saw her).
 
-    Args:
-        after: The text after the word.
-    """
-    found = FOLLOWS.match(after)
-    return found is not None and found[1].lower() not in NO_NOUN_PHRASE
-
-
-def stands_alone(after: str) -> bool:
-    """Tell whether "his" is "hers" (a friend of his) and not "her" (his hat).
+    Of "his" the same says whether it is "her" (his hat) and not "hers" (a friend of his).
 
     Args:
         after: The text after the word.
     """
     found = FOLLOWS.match(after)
-    return found is None or found[1].lower() in NO_NOUN_PHRASE
+    return found is not None and (found[1] or "").lower() not in NO_NOUN_PHRASE
