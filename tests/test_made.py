@@ -1,6 +1,7 @@
 """What cells leave to be trained: once, under all that decides it, and paired with its twin."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -288,3 +289,37 @@ def test_what_was_interrupted_is_trained_on(cache):
     assert trained("made", "a model", parts, train) == folder
     assert len(tries) == 2
     assert trained("made", "a model", parts, None) == folder
+
+
+def test_a_twin_is_trained_again_where_words_or_tokenizer_changed(
+    config, text, checkpoint, tmp_path, monkeypatch
+):
+    """A list of words and a tokenizer are files whose content decides a model, not their name."""
+    from src.training.transforms import counterfactual
+
+    lists, folder = tmp_path / "lists", tmp_path / "tokenizer"
+    shutil.copytree(counterfactual.HERE, lists)
+    shutil.copytree(checkpoint("gpt2"), folder)
+    monkeypatch.setattr(counterfactual, "HERE", lists)
+
+    def settled(now):
+        given = twins(config, text, "model.intervention=counterfactual")
+        given.model.settings = [*given.model.settings, f"tokenizer.path={folder}"]
+        return settle(typed(given), now=now).config.model.id
+
+    first = settled(now=True)
+    renamed = text.rename(text.with_name("renamed.txt"))
+    text.symlink_to(renamed)
+    assert settled(now=False) == first
+    pairs = lists / "gender_pairs.csv"
+    pairs.write_text(pairs.read_text() + "tailor,seamstress\n")
+    with pytest.raises(Unsupported, match="was not trained yet"):
+        settled(now=False)
+    second = settled(now=True)
+    assert second != first
+    file = folder / "tokenizer.json"
+    core = json.loads(file.read_text())
+    core["normalizer"] = {"type": "Lowercase"}
+    file.write_text(json.dumps(core))
+    with pytest.raises(Unsupported, match="was not trained yet"):
+        settled(now=False)

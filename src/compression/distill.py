@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from src.models.subject import Subject
     from src.schema import Config
 
+CODE = ("training", "models")
+"""Parts of `src/` whose code decides a student."""
+
 
 @dataclass
 class DistillConfig:
@@ -110,7 +113,8 @@ class DistillConfig:
             with training_apart():
                 distill(run, out)
 
-        out = trained("distilled", f"a student of {model.name}", parts, train if now else None)
+        what = f"a student of {model.name}"
+        out = trained("distilled", what, parts, train if now else None, CODE)
         command = ["python -m src.distill", *self.overrides(model)]
         made = {"trained": "for this sweep or one before", **told(out), "command": command}
         return replace(self, student=str(out / "final"), made=made), made

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,13 @@ def describe_corpus(config: CorpusConfig) -> dict[str, Any]:
     described = {name: value for name, value in asdict(config).items() if name != "cache"}
     described["sources"] = {
         name: {
-            "file": Path(source.path).name,
             "sha256": _sha256(source.path, f"corpus.sources.{name}.path"),
             "weight": source.weight,
         }
         for name, source in config.sources.items()
     }
     described["transform"] = [
-        {"name": name, **asdict(one), **_list_of_pairs(one, name)}
+        {"name": name, **asdict(one), **_lists(one, name)}
         for name, one in config.transform.items()
     ]
     return described
@@ -69,12 +69,13 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _list_of_pairs(transform: Any, name: str) -> dict[str, str]:
-    pairs = getattr(transform, "pairs", None)
-    return {"pairs": _sha256(pairs, f"corpus.transform.{name}.pairs")} if pairs else {}
+def _lists(transform: Any, name: str) -> dict[str, str]:
+    """Hash the lists of words that a transform reads, its own and the project's."""
+    found: Mapping[str, Path] = getattr(transform, "lists", {})
+    return {one: _sha256(path, f"corpus.transform.{name}.{one}") for one, path in found.items()}
 
 
-def _sha256(path: str, setting: str) -> str:
+def _sha256(path: str | Path, setting: str) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise InputError(f"no file at {file}: {setting} is to name a text file (plain or .xz).")

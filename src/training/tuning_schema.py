@@ -7,7 +7,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from src.choices import help_
+from src.compression.stack import StackConfig
 from src.data.config import DataConfig
+from src.errors import InputError
 from src.statistics.config import StatisticsConfig
 from src.system.config import SystemConfig
 from src.training.tuning_config import TuningConfig, TuningLoopConfig
@@ -44,6 +46,21 @@ class FinetuneConfig:
         default=MISSING, metadata=help_("where the loss curve is logged, beside the disk")
     )
     dry: bool = field(default=False, metadata=help_("compose, check and print only"))
+
+    def __post_init__(self) -> None:
+        """Check what concerns several groups.
+
+        Raises:
+            InputError: The model is one that a sweep trains.
+        """
+        if isinstance(self.compression, dict):
+            self.compression = StackConfig(self.compression)
+        if hasattr(self.model, "make"):
+            raise InputError(
+                "a model that a sweep trains (model=finetuned, model=twin) is not tuned here; the "
+                "folder that it was trained into is (model=hf model.id=FOLDER): environment.json "
+                "of its cell names it."
+            )
 
 
 def register() -> None:

@@ -90,8 +90,9 @@ class TwinConfig(ModelConfig):
         """
         from src.training.kept import counted, here, told, trained
         from src.training.pretraining import pretrain
-        from src.training.provenance import describe_corpus
+        from src.training.provenance import describe_corpus, tokenizer_digest
         from src.training.scores import training_apart
+        from src.training.tokenizers import load
 
         run = composed("pretrain", self.overrides())
         run.training = here(run.training, config.system)
@@ -100,9 +101,13 @@ class TwinConfig(ModelConfig):
                 f"model.step={self.step} is none of training.checkpoints="
                 f"{run.training.checkpoints}; give them in model.settings"
             )
-        parts = {name: asdict(getattr(run, name)) for name in ("architecture", "tokenizer")}
+        parts: dict[str, Any] = {
+            name: asdict(getattr(run, name)) for name in ("architecture", "tokenizer")
+        }
         parts |= {"training": counted(run.training), "seed": run.seed}
         parts |= {"corpus": describe_corpus(run.corpus)}
+        if run.tokenizer.path is not None:  # it counts as what it is, wherever it is
+            parts["tokenizer"] = tokenizer_digest(load(run.tokenizer.path))
 
         def train(out: Any) -> None:
             with training_apart():

@@ -355,6 +355,8 @@ def test_the_program_tunes_scores_and_names_what_is_wrong(
     assert "tuning.pooling=max is not possible" in run("tuning.pooling=max")[0]
     assert "tasks" in run("tuning.tasks=sst2")[0]
     assert "compression=drop_layers cannot be held" in run("compression=drop_layers")[0]
+    assert "compression=prune+uniform cannot" in run("compression=[prune,uniform]")[0]
+    assert "is not tuned here" in run("model=finetuned")[0]
     assert not (out / "step0").exists()
     code, printed = run("compression=uniform_4")
     assert code is None

@@ -55,6 +55,12 @@ class CounterfactualConfig:
         """
         one_of("corpus.transform.counterfactual.mode", self.mode, MODES)
 
+    @property
+    def lists(self) -> dict[str, Path]:
+        """The files of words that are swapped, by what the words are."""
+        nouns = Path(self.pairs).expanduser() if self.pairs else HERE / "gender_pairs.csv"
+        return {"pairs": nouns} | ({"names": HERE / "name_pairs.csv"} if self.names else {})
+
 
 def read_pairs(path: Path) -> dict[str, str]:
     """Read pairs as a map in both directions.
@@ -130,9 +136,9 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 @transform("counterfactual", CounterfactualConfig)
 def counterfactual(settings: CounterfactualConfig) -> Transform:
     """Give a transform that adds or substitutes the swapped text."""
-    nouns = read_pairs(Path(settings.pairs) if settings.pairs else HERE / "gender_pairs.csv")
-    nouns = {word.lower(): other.lower() for word, other in nouns.items()}
-    names = read_pairs(HERE / "name_pairs.csv") if settings.names else {}
+    read = {words: read_pairs(path) for words, path in settings.lists.items()}
+    nouns = {word.lower(): other.lower() for word, other in read["pairs"].items()}
+    names = read.get("names", {})
     swap: Callable[[str], str] = partial(swapped, nouns=nouns, names=names)
 
     def augment(text: str, rng: random.Random) -> list[str]:
