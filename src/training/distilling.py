@@ -8,7 +8,7 @@ from src.models.load import load_subject
 from src.tracking.tracker import Tracker
 from src.training.data_config import TokenizerConfig
 from src.training.distillation import Distillation
-from src.training.pretraining import about, text_task
+from src.training.pretraining import about, check_objective, text_task
 from src.training.rows import prepare
 from src.training.run import arguments, fit
 from src.training.schema import DistillConfig
@@ -37,6 +37,7 @@ def distill(config: DistillConfig, out: Path, tracker: Tracker | None = None) ->
     layers = chosen_layers(settings, int(subject.model.config.num_hidden_layers))
     student = make_student(subject.model, settings, config.seed).to(args.device)
     data = prepare(config.corpus, TokenizerConfig(path=settings.teacher))
+    check_objective(subject.objective == "masked", data.tokenizer)
     loss = Distillation(student, subject.model, settings, args.bf16)
     task = text_task(student, loss, loss.text, data, config.training, config.seed, args)
     source = {"commit": subject.source.commit, "digest": subject.source.digest}

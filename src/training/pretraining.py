@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
+from src.errors import InputError
 from src.tracking.tracker import Tracker
 from src.training.architecture import build
 from src.training.batches import Batch, RowBatches, Rows, seed_of
@@ -34,6 +35,7 @@ def pretrain(config: PretrainConfig, out: Path, tracker: Tracker | None = None) 
     """
     args = arguments(config.training, config.seed, out)
     data = prepare(config.corpus, config.tokenizer)
+    check_objective(config.architecture.masked, data.tokenizer)
     data.tokenizer.model_max_length = config.architecture.positions
     model = build(config.architecture, data.tokenizer, args.device, config.seed)
     loss = LanguageModelling(Reader(model))
@@ -63,6 +65,30 @@ def text_task(
 
     held_out = held_out_batches(data.held_out, tokenizer, settings, device)
     return Task(model, batches, loss, save, held_out, held_out_loss)
+
+
+def check_objective(masked: bool, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Check that a tokenizer is for what a model predicts.
+
+    Args:
+        masked: Whether the model predicts masked tokens, not next ones.
+        tokenizer: With a mask token, or without.
+
+    Raises:
+        InputError: A model that sees both sides would predict what it sees, or one that sees only
+            what came before would fill masks.
+    """
+    if masked and tokenizer.mask_token is None:
+        raise InputError(
+            "a masked model needs a tokenizer with a mask token, and this one has none: choose "
+            "tokenizer=bert or tokenizer=roberta, another tokenizer.path, or a causal architecture."
+        )
+    if not masked and tokenizer.mask_token is not None:
+        raise InputError(
+            "a causal model needs a tokenizer without a mask token, and this one has "
+            f"{tokenizer.mask_token}: choose tokenizer=gpt_neox, another tokenizer.path, or a "
+            "masked architecture."
+        )
 
 
 def changes(

@@ -38,8 +38,7 @@ def describe_corpus(config: CorpusConfig) -> dict[str, Any]:
         for name, source in config.sources.items()
     }
     described["transform"] = [
-        {"name": name, **asdict(one), **_lists(one, name)}
-        for name, one in config.transform.items()
+        {"name": name, **asdict(one), **_lists(one, name)} for name, one in config.transform.items()
     ]
     return described
 

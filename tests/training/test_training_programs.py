@@ -77,6 +77,24 @@ def test_a_model_and_its_student(text, tmp_path, run):
     assert not (nothing / "wandb").exists()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "tokenizer", "said"),
+    [("bert", "gpt_neox", "with a mask token"), ("gpt_neox", "bert", "without a mask token")],
+)
+def test_a_tokenizer_for_the_other_objective_is_refused(
+    architecture, tokenizer, said, text, tmp_path, run
+):
+    """A BERT trained on next tokens would only copy what it sees."""
+    code, _ = run(
+        "pretrain", f"architecture={architecture}", f"tokenizer={tokenizer}",
+        f"tokenizer.vocab_size={300 if tokenizer == 'gpt_neox' else 64}", "corpus.held_out=0.2",
+        f"corpus.sources.text.path={text}", "corpus.length=32", "training.device=cpu",
+        f"corpus.cache={tmp_path / 'cache'}", f"out={tmp_path / 'm'}", "tracker=none",
+    )  # fmt: skip
+    assert f"needs a tokenizer {said}" in code
+    assert not (tmp_path / "m" / "run.json").exists()
+
+
 def test_dry_prints_the_settings_and_leaves_nothing_else(text, tmp_path, run):
     given = [f"corpus.sources.text.path={text}", "dry=true", f"out={tmp_path / 'm'}"]
     code, printed = run("pretrain", *given, "training.steps=77")
