@@ -40,7 +40,7 @@ def at_least(key: str, value: Any, minimum: float) -> None:
     """Check a lower bound; None passes.
 
     Raises:
-        InputError: `value` is smaller than `minimum`.
+        InputError: `value` is smaller than `minimum`, or no number (nan).
     """
-    if value is not None and value < minimum:
+    if value is not None and not value >= minimum:
         raise InputError(f"{key}={value} is not possible; it must be at least {minimum}.")

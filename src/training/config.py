@@ -156,7 +156,7 @@ class TrainingConfig:
             raise InputError(f"training.betas={self.betas} is not possible; two numbers are needed")
         for beta in self.betas:
             share("training.betas", beta)
-        if self.seconds is not None and self.seconds <= 0:
+        if self.seconds is not None and not self.seconds > 0:
             raise InputError(f"training.seconds={self.seconds} is not possible; use more than 0.")
         wrong = [step for step in self.checkpoints if not 0 <= step <= self.steps]
         if wrong:
@@ -205,7 +205,7 @@ class DistillationConfig:
             at_least(f"distillation.{key}", getattr(self, key), 0)
         if not self.soft + self.hard + self.cosine:
             raise InputError("distillation: soft, hard and cosine are all 0, so nothing is learned")
-        if self.temperature <= 0:
+        if not self.temperature > 0:
             raise InputError(f"distillation.temperature={self.temperature} must be more than 0.")
         if self.teacher_layers is None and not 0 < self.layers <= 1:
             raise InputError(f"distillation.layers={self.layers} is no share of 0 to 1.")

@@ -6,13 +6,13 @@ from typing import Any
 from src.models.config import ModelConfig
 from src.models.load import load_subject
 from src.tracking.tracker import Tracker
-from src.training.data_config import TokenizerConfig
 from src.training.distillation import Distillation
-from src.training.pretraining import about, check_objective, text_task
+from src.training.pretraining import about, check_fits, text_task
 from src.training.rows import prepare
 from src.training.run import arguments, fit
 from src.training.schema import DistillConfig
 from src.training.student import chosen_layers, make_student
+from src.training.tokenizers import usable
 
 
 def distill(config: DistillConfig, out: Path, tracker: Tracker | None = None) -> dict[str, Any]:
@@ -36,8 +36,9 @@ def distill(config: DistillConfig, out: Path, tracker: Tracker | None = None) ->
     subject = load_subject(named, args.device, "auto")
     layers = chosen_layers(settings, int(subject.model.config.num_hidden_layers))
     student = make_student(subject.model, settings, config.seed).to(args.device)
-    data = prepare(config.corpus, TokenizerConfig(path=settings.teacher))
-    check_objective(subject.objective == "masked", data.tokenizer)
+    own = usable(subject.text.tokenizer, f"distillation.teacher={settings.teacher}")
+    check_fits(subject.model, subject.objective == "masked", own, config.corpus.length)
+    data = prepare(config.corpus, own)
     loss = Distillation(student, subject.model, settings, args.bf16)
     task = text_task(student, loss, loss.text, data, config.training, config.seed, args)
     source = {"commit": subject.source.commit, "digest": subject.source.digest}

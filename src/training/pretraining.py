@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
 from src.errors import InputError
+from src.models.load import max_length
 from src.tracking.tracker import Tracker
 from src.training.architecture import build
 from src.training.batches import Batch, RowBatches, Rows, seed_of
@@ -35,9 +36,9 @@ def pretrain(config: PretrainConfig, out: Path, tracker: Tracker | None = None) 
     """
     args = arguments(config.training, config.seed, out)
     data = prepare(config.corpus, config.tokenizer)
-    check_objective(config.architecture.masked, data.tokenizer)
     data.tokenizer.model_max_length = config.architecture.positions
     model = build(config.architecture, data.tokenizer, args.device, config.seed)
+    check_fits(model, config.architecture.masked, data.tokenizer, config.corpus.length)
     loss = LanguageModelling(Reader(model))
     task = text_task(model, loss, loss, data, config.training, config.seed, args)
     return fit(task, args, config.training, out, about(config, data), tracker, config.resume_step)
@@ -67,17 +68,26 @@ def text_task(
     return Task(model, batches, loss, save, held_out, held_out_loss)
 
 
-def check_objective(masked: bool, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Check that a tokenizer is for what a model predicts.
+def check_fits(
+    model: PreTrainedModel, masked: bool, tokenizer: PreTrainedTokenizerFast, length: int
+) -> None:
+    """Check that a model can be trained on rows of a tokenizer.
 
     Args:
-        masked: Whether the model predicts masked tokens, not next ones.
+        model: What is trained.
+        masked: Whether it predicts masked tokens, not next ones.
         tokenizer: With a mask token, or without.
+        length: The longest row, in tokens.
 
     Raises:
-        InputError: A model that sees both sides would predict what it sees, or one that sees only
-            what came before would fill masks.
+        InputError: Rows are longer than the model takes; or one that sees both sides would predict
+            what it sees, or one that sees only what came before would fill masks.
     """
+    most = max_length(model)
+    if most is not None and length > most:
+        raise InputError(
+            f"corpus.length={length}: the model takes {most} tokens at most; use so many or fewer."
+        )
     if masked and tokenizer.mask_token is None:
         raise InputError(
             "a masked model needs a tokenizer with a mask token, and this one has none: choose "

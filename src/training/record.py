@@ -38,7 +38,8 @@ def write_curve(path: Path, history: Sequence[Mapping[str, Any]], **about: Any) 
     points: dict[int, dict[str, Any]] = {}
     for entry in history:
         points.setdefault(entry["step"], {}).update(entry)
-    curve = [points[step] for step in sorted(points)]
+    # In one order: a state that is resumed from gives its points' keys in that of the alphabet.
+    curve = [{"step": step, **dict(sorted(points[step].items()))} for step in sorted(points)]
     last = curve[-1] if curve else {}
     loss = next((p["held_out_loss"] for p in reversed(curve) if "held_out_loss" in p), None)
     perplexity = None if loss is None else math.exp(min(loss, 700.0))

@@ -49,11 +49,15 @@ class Prepared:
     provenance: dict[str, Any]
 
 
-def prepare(config: CorpusConfig, tokenizer: TokenizerConfig) -> Prepared:
+def prepare(config: CorpusConfig, tokenizer: TokenizerConfig | PreTrainedTokenizerFast) -> Prepared:
     """Read a corpus, make its tokenizer and encode it; or take what an earlier run made of it.
 
     What is kept is found by the content of the texts, the settings and the code, never by a
     file's name or date. Several processes may call this at once: one works, the others wait.
+
+    Args:
+        config: The text.
+        tokenizer: How one is learned or where it is, or one that is loaded already.
 
     Raises:
         InputError: A text or tokenizer is wrong, or the cache cannot be written.
@@ -62,7 +66,9 @@ def prepare(config: CorpusConfig, tokenizer: TokenizerConfig) -> Prepared:
     code = code_digest()
     split = functools.cache(lambda: corpus.split(config))
     root = Path(config.cache).expanduser() if config.cache else cache_folder() / "rows"
-    if tokenizer.path is not None:
+    if not isinstance(tokenizer, TokenizerConfig):
+        made = tokenizer
+    elif tokenizer.path is not None:
         made = tokenizers.load(tokenizer.path)
     else:
         learned = {"settings": describe_tokenizer(described, tokenizer), "code": code}

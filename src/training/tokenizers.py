@@ -15,7 +15,7 @@ from tokenizers import (
     processors,
     trainers,
 )
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from src.errors import InputError
 from src.training.data_config import TokenizerConfig
@@ -74,12 +74,25 @@ def load(path: str) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InputError(f"tokenizer.path={folder} holds no tokenizer: {error}") from error
+    return usable(tokenizer, f"tokenizer.path={folder}")
+
+
+def usable(tokenizer: PreTrainedTokenizerBase, where: str) -> PreTrainedTokenizerFast:
+    """Give a tokenizer that rows can be made with.
+
+    Args:
+        tokenizer: A loaded one.
+        where: What the user would change, for messages.
+
+    Raises:
+        InputError: It is no fast one, or lacks the tokens that rows need.
+    """
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise InputError(f"tokenizer.path={folder} holds no fast tokenizer (tokenizer.json).")
+        raise InputError(f"{where} holds no fast tokenizer (tokenizer.json).")
     if tokenizer.mask_token is None and tokenizer.bos_token is None:
         raise InputError(
-            f"tokenizer.path={folder}: neither a mask token nor a start token, so rows of it "
-            "would have no beginning."
+            f"{where}: neither a mask token nor a start token, so rows of it would have no "
+            "beginning."
         )
     return tokenizer
 

@@ -199,6 +199,7 @@ def test_a_random_student_has_weights_of_its_own_seed(pair):
     [
         ({"soft": 0, "hard": 0, "cosine": 0}, "nothing is learned"),
         ({"temperature": 0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
         ({"layers": 0}, "layers=0"),
         ({"start": "nothing"}, "teacher, random"),
     ],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 
 import pytest
@@ -244,6 +245,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(train, tmp_path):
         ({"steps": 0}, "training.steps=0"),
         ({"seconds": 0}, "training.seconds=0"),
         ({"mask": 1.0}, "training.mask=1.0"),
+        ({"lr": math.nan}, "training.lr=nan"),
         ({"betas": [0.9]}, "two numbers"),
         ({"device": "cuda"}, "sees no GPU"),
     ],

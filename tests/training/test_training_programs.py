@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,10 @@ def test_a_model_and_its_student(text, tmp_path, run):
     assert "loss=" not in again
     code, _ = run("distill", *data, *teacher, "distillation.soft=1", f"out={student}")
     assert "other settings (distillation.soft)" in code
+    code, _ = run("distill", *data, *teacher, "corpus.length=600", f"out={tmp_path / 'long'}")
+    assert "corpus.length=600: the model takes 512 tokens at most" in code
+    code, _ = run("pretrain", *data, *shape, "architecture.positions=16", f"out={tmp_path / 'p'}")
+    assert "corpus.length=32: the model takes 16 tokens at most" in code
     nothing = tmp_path / "none"
     code, _ = run("distill", *data, "distillation.teacher=/nowhere", f"out={nothing}")
     assert "/nowhere" in code
@@ -93,6 +98,26 @@ def test_a_tokenizer_for_the_other_objective_is_refused(
     )  # fmt: skip
     assert f"needs a tokenizer {said}" in code
     assert not (tmp_path / "m" / "run.json").exists()
+
+
+def test_a_teacher_of_the_hub_brings_its_tokenizer(text, tmp_path, run, checkpoint, monkeypatch):
+    """Its id is no folder, so that nothing may look for a file there."""
+    from src.training import distilling
+
+    folder, loaded = checkpoint("gpt2"), distilling.load_subject
+
+    def from_hub(config, *more):
+        assert config.id == "some/teacher"
+        return loaded(replace(config, id=str(folder)), *more)
+
+    monkeypatch.setattr(distilling, "load_subject", from_hub)
+    code, printed = run(
+        "distill", "distillation.teacher=some/teacher", f"corpus.sources.text.path={text}",
+        "corpus.length=32", "corpus.held_out=0.2", "training.steps=1", "training.device=cpu",
+        f"corpus.cache={tmp_path / 'cache'}", f"out={tmp_path / 'm'}", "tracker=none",
+    )  # fmt: skip
+    assert code is None
+    assert "1 steps, held-out loss" in printed
 
 
 def test_dry_prints_the_settings_and_leaves_nothing_else(text, tmp_path, run):
