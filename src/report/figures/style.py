@@ -47,6 +47,8 @@ SETTINGS: Mapping[Any, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4.0,
     "savefig.dpi": 200,
+    # A name may hold a dollar sign, which begins no formula here.
+    "text.parse_math": False,
     # Text stays text in the file, and can be searched and edited.
     "pdf.fonttype": 42,
     "svg.fonttype": "none",

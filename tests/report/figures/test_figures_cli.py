@@ -54,6 +54,14 @@ def test_a_sweep_on_disk_is_drawn_as_far_as_it_goes(sweep, capsys):
     assert (folder / "figure8.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_dollar_sign_in_a_name_begins_no_formula(tmp_path):
+    values = {(r"$\frac$", step, "none"): 50.0 + step for step in (1, 2)}
+    found = material(checkpoints(values))
+    kind = next(kind for kind in everything() if kind.name == "figure2")
+    files = write_figure(kind, found, tmp_path)
+    assert all(path.stat().st_size for path in files)
+
+
 def test_files_are_the_same_at_every_run(tmp_path):
     found = material(checkpoints(STEPS))
     for folder in ("one", "two"):
