@@ -6,6 +6,7 @@ It is skipped where Chromium (`apt-get install chromium`) or playwright (`.[brow
 import json
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -137,6 +138,23 @@ def test_a_plot_tells_what_is_under_the_mouse_and_answers_to_keys(page, sweep):
     assert re.search(r"MB in memory", tip.inner_text())
     approach(page, page.locator("#curves-plot .point").first)
     assert "compression.weight_bits" in tip.inner_text()
+
+
+def test_labels_of_an_axis_do_not_run_into_each_other(browser, sweep):
+    page = opened(browser, sweep / "report.html", viewport={"width": 1300, "height": 900})
+    for width in (1300, 900, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)
+        labels = page.locator("#forest-plot text[text-anchor=middle]").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().toJSON())"
+        )
+        lines = {round(one["y"]): [] for one in labels}
+        for one in labels:
+            lines[round(one["y"])].append((one["left"], one["right"]))
+        for line in map(sorted, lines.values()):
+            assert len(line) > 1
+            assert all(end < start for (_, end), (start, _) in pairwise(line))
+    page.context.close()
 
 
 def test_items_are_found_from_a_metric_and_texts_shown_on_demand(page, sweep):

@@ -91,7 +91,7 @@ function forest(data, openItems) {
       s("text", { x: box.left, y: 32 }, `change, ${unitOf(unit)}`),
       s("rect", { class: "margin", x: x(-margin), width: x(margin) - x(-margin), y: box.top - 8, height: box.bottom - box.top + 8 }),
     ];
-    const steps = ticks(x.low, x.high, Math.max(2, (box.right - box.left) / 32));
+    const steps = apart(x, (value, digits) => shown(value, digits, true));
     for (const value of steps.values) {
       parts.push(s("line", { class: value === 0 ? "zero" : "grid", x1: x(value), x2: x(value), y1: box.top - 8, y2: box.bottom }),
         s("text", { x: x(value), y: box.bottom + 16, "text-anchor": "middle" }, shown(value, steps.digits, true)));

@@ -18,6 +18,17 @@ function ticks(low, high, count) {
   return { values: found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 
+/** Give ticks for a scale whose labels do not run into each other. */
+function apart(x, label, letter = 6.6, gap = 8) {
+  let count = 6, steps = ticks(x.low, x.high, count);
+  const crowded = () => {
+    const widest = Math.max(...steps.values.map((value) => label(value, steps.digits).length));
+    return x(steps.values[1]) - x(steps.values[0]) < widest * letter + gap;
+  };
+  while (steps.values.length > 2 && crowded()) steps = ticks(x.low, x.high, (count *= 0.8));
+  return steps;
+}
+
 /** Draw a comparison's mark: its shape says the same as its colour. */
 function glyph(tone, x, y, r = 5) {
   const about = { class: `glyph tone-${tone}` };
