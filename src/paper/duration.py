@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from hydra import compose
 
 from src.models.config import ModelConfig
+from src.measured import compresses
 from src.models.misloaded import MisloadedConfig
 from src.paper.experiments import Experiment
 from src.paper.shapes import scored_shape
 from src.schema import Config, typed
+from src.sweep import key_of
 
 if TYPE_CHECKING:
     from src.system.flops import Need
@@ -53,9 +55,11 @@ def estimate(experiment: Experiment, models: Sequence[ModelConfig]) -> float | N
         for name, shape in asked.items():
             assert shape is not None
             objective = "causal" if shape.causal else "masked"
-            if (rest, objective) not in known:
-                known[rest, objective] = _run(experiment, objective, rest)
-            flops += names.count(name) * model_cost(shape.model()).of(known[rest, objective])
+            # Items are the same however the model is compressed, and looking at them takes a while.
+            key = (tuple(one for one in rest if not compresses(key_of(one))), objective)
+            if key not in known:
+                known[key] = _run(experiment, objective, rest)
+            flops += names.count(name) * model_cost(shape.model()).of(known[key])
     config = _config(experiment, "masked", [values[0] for values in apart])
     device = start_accelerator(config.system).device.type
     peak = calibrated_peak(device, torch.float32, torch.get_num_threads())

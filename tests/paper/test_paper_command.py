@@ -202,11 +202,16 @@ def test_the_time_is_that_of_the_operations(hydra_ready, monkeypatch, tmp_path):
     monkeypatch.setattr("src.system.peak.calibrated_peak", lambda *_: 1e12)
     monkeypatch.setattr("src.forecast.SHARE_OF_PEAK", 0.5)
     run = Need(tokens=1000, pairs=5000, rows=70)
-    monkeypatch.setattr(module, "_run", lambda *_: run)
+    planned = []
+    monkeypatch.setattr(module, "_run", lambda *_: planned.append(1) or run)
     experiment = find_experiment("table2", ["model.size=70m", "model.step=1000,7000"])
     seconds = module.estimate(experiment, models_of(experiment))
     model = shapes()["EleutherAI/pythia-70m-deduped"].model()
     assert seconds == pytest.approx(2 * model_cost(model).of(run) / 5e11)
+    both = find_experiment("paper_pythia", ["model.size=70m", "model.step=1000,7000"])
+    planned.clear()
+    assert module.estimate(both, models_of(both)) == pytest.approx(2 * seconds)
+    assert len(planned) == 1  # compressed or not, the items are the same
 
 
 @pytest.mark.parametrize(
