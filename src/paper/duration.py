@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from hydra import compose
 
-from src.models.config import ModelConfig
 from src.measured import compresses
+from src.models.config import ModelConfig
 from src.models.misloaded import MisloadedConfig
 from src.paper.experiments import Experiment
 from src.paper.shapes import scored_shape
