@@ -24,7 +24,7 @@ SIZES = (
 def table1(found: PaperCells) -> PaperTable:
     """CrowS-Pairs stereotype scores, parameters and size."""
     columns = [
-        Column("params", "", "parameters", 0),
+        Column("params (M)", "", "parameters", 0),
         Column("MB", "", "megabytes", 0),
         *(Column(name, name, "stereotype_score") for name in CATEGORIES),
     ]

@@ -423,3 +423,11 @@ def test_the_csv_is_unrounded_and_the_texts_round_it(masked, tmp_path):
     lines = [line for row in lay_out(table).lines for line in row]
     assert lines[0].texts[2] == "57.25 [55.3, 59.3]"
     assert [line.kind for line in lines[:3]] == ["ours", "paper", "difference"]
+
+
+def test_parameters_are_said_to_be_in_millions(tmp_path):
+    table1 = load_artefacts()["table1"]
+    table1.draw(paper_cells(PaperConfig(), {}), tmp_path)
+    lines = (tmp_path / "table1.md").read_text().splitlines()
+    assert "| params (M) |" in lines[2]
+    assert any(line.startswith("|  | paper | 110 |") for line in lines)
