@@ -1,4 +1,5 @@
 import functools
+import logging
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,17 @@ def nothing_kept():
     yield
     if kept := sys.modules.get("src.models.kept"):
         kept.KEPT.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_log_handlers_left():
+    """Let no test's messages go to what Hydra set up in another one, a stream that is closed."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    for handler in root.handlers[:]:
+        if handler not in before and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ def arguments(tokenizers, tmp_path):
     return [*given, f"--tokenizers={tokenizers}", f"--out={tmp_path / 'out'}"]
 
 
+@pytest.mark.slow
 def test_whole_bench_leaves_well_formed_records(arguments, tmp_path, capsys):
     assert cli.main(arguments) == 0
     records = json.loads((tmp_path / "out" / "bench.json").read_text())

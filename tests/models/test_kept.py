@@ -37,7 +37,7 @@ def run(folder, *overrides):
     return pd.read_parquet(folder / "items.parquet"), receipt, system
 
 
-@pytest.mark.parametrize("name", ["gpt2", "roberta"])
+@pytest.mark.parametrize("name", ["gpt2", pytest.param("roberta", marks=pytest.mark.slow)])
 def test_results_are_bit_identical(name, checkpoint, tmp_path, monkeypatch):
     loads = []
     monkeypatch.setattr(cell, "load_subject", lambda *a: loads.append(a) or load_subject(*a))
