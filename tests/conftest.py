@@ -32,6 +32,7 @@ def no_log_handlers_left():
     for handler in root.handlers[:]:
         if handler not in before and not type(handler).__module__.startswith("_pytest"):
             root.removeHandler(handler)
+            handler.close()
 
 
 @pytest.fixture(scope="session")

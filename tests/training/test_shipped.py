@@ -94,6 +94,7 @@ def test_shipped_model_is_trained(name):
     assert sum(better) >= 11, better
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILY)
 def test_every_checkpoint_of_the_family_knows_more_english_than_the_one_before(name):
     """From about chance (ln 4096 = 8.3 nats a token) on."""
