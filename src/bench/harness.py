@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from src.bench.race import Result, build_engine
+from src.bench.race import Result, build_engine, plan_flops
 from src.benchmarks.items import Item, SentencePair
 from src.models.subject import Subject
 from src.models.traits import TextSide
 from src.scoring.batching import merge, scatter
 from src.scoring.engine import Engine
-from src.scoring.requests import LogProbs
+from src.scoring.requests import LogProbs, Request
+from src.system.peak import matrix_peak
 
 BATCH_SIZES = (1, 8, 32, 128)
 """What the harness is tried with; its best one counts."""
@@ -51,17 +52,20 @@ def race_harness(pairs: Sequence[Item], subject: Subject, model: Any) -> tuple[R
     wanted: list[float] = []
     found: list[float] = []
     # The engine runs between the harness's tries, so that other work weighs on both alike.
-    ours = Result()
+    ours, peaks = Result(), []
     for size in BATCH_SIZES:
         runs[size] = Result()
         with runs[size].loop.running():
             wanted = _harness(model, sentences, size)
+        peaks.append(matrix_peak(subject.device.type, subject.model.dtype, 0.5))
         with ours.engine.running():
             found = _engine(engine, sentences)
     best = min(runs, key=lambda size: runs[size].loop.seconds)
     result = runs[best]
     result.engine.seconds = ours.engine.seconds / len(BATCH_SIZES)
     result.engine.cpu_seconds = ours.engine.cpu_seconds / len(BATCH_SIZES)
+    result.flops = plan_flops(engine, merge(_requests(engine, sentences))[0])
+    result.peak = float(np.mean(peaks))
     gaps = np.abs(np.subtract(found, wanted)) / np.abs(wanted)
     result.difference = float(gaps.max())
     return result, best
@@ -78,13 +82,17 @@ def _harness(model: Any, sentences: Sequence[str], batch_size: int) -> list[floa
 
 
 def _engine(engine: Engine, sentences: Sequence[str]) -> list[float]:
+    forwards, places = merge(_requests(engine, sentences))
+    answers = scatter(engine.run(forwards), places)
+    return [float(answer.sum(dtype=np.float64)) for answer in answers]
+
+
+def _requests(engine: Engine, sentences: Sequence[str]) -> list[Request]:
     subject = engine.subject
     text = TextSide(subject.text.tokenizer, subject.text.traits)
     assert text.traits.start_id is not None
-    requests = []
+    requests: list[Request] = []
     for sentence in sentences:
         ids = (text.traits.start_id, *text.encode(sentence, special=False))
         requests.append(LogProbs(ids, tuple(range(len(ids) - 1)), ids[1:]))
-    forwards, places = merge(requests)
-    answers = scatter(engine.run(forwards), places)
-    return [float(answer.sum(dtype=np.float64)) for answer in answers]
+    return requests

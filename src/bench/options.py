@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from src.bench.shapes import CELLS, SHAPES, TOKENIZERS
+from src.bench.shapes import CELLS, SHAPES
 
 PERMUTATIONS = 100_000
 ROWS = (
@@ -33,9 +33,8 @@ def parser() -> argparse.ArgumentParser:
     built.add_argument(
         "--tokenizers",
         type=Path,
-        default=TOKENIZERS,
         metavar="FOLDER",
-        help="folder with a tokenizer in masked/ and causal/",
+        help="folder with a tokenizer in masked/ and causal/; without it, the models' that ship",
     )
     built.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of both sides")
     built.add_argument("--threads", type=_positive, default=2, help="CPU threads of both sides")

@@ -48,6 +48,17 @@ class Record:
         return self.loop_seconds / self.engine_seconds
 
     @property
+    def bound(self) -> float | None:
+        """The ratio if the engine's products ran at the machine's peak and nothing else took time.
+
+        None where they were not counted.
+        """
+        flops, peak = (
+            self.details.get(key, 0.0) for key in ("useful_flops", "peak_flops_per_second")
+        )
+        return self.loop_seconds * peak / flops if flops and peak else None
+
+    @property
     def ok(self) -> bool:
         """Whether the numbers agree and the ratio is what is wanted."""
         return self.agrees and (self.wanted is None or self.ratio >= self.wanted)
@@ -67,6 +78,7 @@ class Record:
             "name": self.name,
             "ratio": self.ratio,
             "wanted": self.wanted,
+            "bound": self.bound,
             "ok": self.ok,
             "measured": measured,
         }
@@ -127,7 +139,7 @@ def print_table(records: Sequence[Record], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("workload", "objective", "precision"):
         table.add_column(column)
-    for column in ("loop s", "engine s", "ratio", "wanted", "difference", "ok"):
+    for column in ("loop s", "engine s", "ratio", "wanted", "at peak", "difference", "ok"):
         table.add_column(column, justify="right", no_wrap=True)
     for record in records:
         difference = record.details.get("largest_difference")
@@ -139,6 +151,7 @@ def print_table(records: Sequence[Record], console: Console) -> None:
             f"{record.engine_seconds:.2f}",
             _times(record.ratio),
             _times(record.wanted),
+            _times(record.bound),
             "" if difference is None else f"{difference:.0e}",
             ("yes" if record.ok else "slow") if record.agrees else "WRONG",
             end_section=record.workload == "overall",

@@ -99,6 +99,7 @@ class Races:
                 "of": workload.whole,
                 "best_batch_size": size,
                 "largest_difference": result.difference,
+                **_at_peak(result, 1),
                 **_cpu_seconds(result, 1),
             },
         )
@@ -131,11 +132,7 @@ class Races:
             **_cpu_seconds(result, rounds),
         }
         if result.peak:
-            details |= {
-                "useful_flops": result.flops,
-                "peak_flops_per_second": result.peak,
-                "model_seconds": result.engine.seconds / rounds,
-            }
+            details |= _at_peak(result, rounds)
         loop_seconds, engine_seconds = result.loop.seconds / rounds, result.engine.seconds / rounds
         if workload.name == "seat":
             # The permutation test is timed whole; a sample of the sentences bears its share of it.
@@ -157,6 +154,14 @@ class Races:
 
     def _say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, highlight=False)
+
+
+def _at_peak(result: Result, rounds: int) -> dict[str, float]:
+    return {
+        "useful_flops": result.flops,
+        "peak_flops_per_second": result.peak,
+        "model_seconds": result.engine.seconds / rounds,
+    }
 
 
 def _cpu_seconds(result: Result, rounds: int) -> dict[str, float]:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-TOKENIZERS = Path(__file__).parents[1] / "models" / "tiny"
-"""Holds masked/ and causal/, the models that ship with the project."""
+_TINY = Path(__file__).parents[1] / "models" / "tiny"
+TOKENIZERS = {"masked": _TINY / "bert", "causal": _TINY / "pythia-1.3m" / "step5100"}
+"""Objective -> a model that ships with the project; its tokenizer serves where none is given."""
 SHAPES: dict[str, dict[str, int]] = {
     "base": {
         "hidden_size": 768,

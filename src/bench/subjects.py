@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from src.bench.shapes import POSITIONS, SHAPES, VOCABULARIES
+from src.bench.shapes import POSITIONS, SHAPES, TOKENIZERS, VOCABULARIES
 from src.compression.ptq import PtqConfig
 from src.compression.registry import compress
 from src.errors import InputError
@@ -25,14 +25,14 @@ from src.models.traits import TextSide, find_traits
 
 
 def random_subject(
-    objective: str, shape: str, tokenizers: Path, device: str | torch.device = "cpu"
+    objective: str, shape: str, tokenizers: Path | None, device: str | torch.device = "cpu"
 ) -> Subject:
     """Build a BERT (masked) or GPT-NeoX (causal) with random weights.
 
     Args:
         objective: "masked" or "causal".
         shape: A name in `SHAPES`.
-        tokenizers: Folder with a tokenizer's folder for each objective.
+        tokenizers: As for `read_tokenizer`.
         device: Where the model goes.
 
     Raises:
@@ -58,16 +58,22 @@ def random_subject(
     return Subject(model, text, objective, torch.device(device), source)
 
 
-def read_tokenizer(tokenizers: Path, objective: str) -> Any:
+def read_tokenizer(tokenizers: Path | None, objective: str) -> Any:
     """Read the tokenizer of an objective.
+
+    Args:
+        tokenizers: Folder with a tokenizer's folder for each objective; None takes the tokenizers
+            of models that ship with the project.
+        objective: "masked" or "causal".
 
     Raises:
         InputError: There is no usable one.
     """
+    folder = TOKENIZERS[objective] if tokenizers is None else tokenizers / objective
     try:
-        return AutoTokenizer.from_pretrained(str(tokenizers / objective))
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"{tokenizers / objective} holds no usable tokenizer: {error}") from error
+        raise InputError(f"{folder} holds no usable tokenizer: {error}") from error
 
 
 def int8_twins(subject: Subject) -> tuple[Subject, Any] | None:

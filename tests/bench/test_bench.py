@@ -14,7 +14,7 @@ from src.bench.race import differences
 from src.bench.records import Record, overall, verdict
 from src.bench.samples import SETS, evenly_spaced, read_sample, thinned_tests
 from src.bench.shapes import CELLS
-from src.bench.subjects import random_subject
+from src.bench.subjects import random_subject, read_tokenizer
 from src.benchmarks.base import Skipped
 from src.benchmarks.items import AssociationTest
 from src.scoring.engine import Engine
@@ -50,7 +50,7 @@ def test_whole_bench_leaves_well_formed_records(arguments, tmp_path, capsys):
     assert sorted(names) == sorted(wanted | shares | {"seat_permutations"})
     for record in records:
         measured = record["measured"]
-        assert record.keys() == {"name", "ratio", "wanted", "ok", "measured"}
+        assert record.keys() == {"name", "ratio", "wanted", "bound", "ok", "measured"}
         assert measured["agrees"] is True
         assert record["ratio"] == measured["loop_seconds"] / measured["engine_seconds"] > 0
         if "tolerance" in measured:
@@ -223,6 +223,19 @@ def test_bad_arguments_are_refused(arguments, tmp_path, capsys, wrong, said):
         cli.main([*arguments, wrong])
     assert said in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_models_that_ship_lend_their_tokenizers(tmp_path):
+    given = ["--shape=small", "--items=12", "--threads=1", "--permutations=300"]
+    assert cli.main([*given, "--only", "seat_permutations", f"--out={tmp_path}"]) == 0
+    for objective, special in (("masked", "[MASK]"), ("causal", "<|endoftext|>")):
+        assert special in read_tokenizer(None, objective).get_vocab()
+
+
+def test_bound_is_the_ratio_at_the_peak():
+    counted = {"useful_flops": 6e9, "peak_flops_per_second": 2e9}
+    assert Record("a", 12.0, 4.0, details=counted).bound == 4.0
+    assert Record("a", 12.0, 4.0).bound is None
 
 
 def test_only_some_rows_leave_the_others_of_the_same_conditions(arguments, tmp_path, capsys):
