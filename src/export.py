@@ -20,7 +20,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from src import launch, schema, sweep
+from src import schema, sweep
+from src.command_line import explain
 from src.errors import InputError, Unsupported
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _composed(arguments: Sequence[str]) -> tuple["Config", Path]:
     if len(places) != 1 or not places[0].removeprefix("out="):
         raise InputError("give the folder to write once, as out=FOLDER.")
     overrides = [argument for argument in arguments if argument not in places]
-    with initialize_config_dir(version_base="1.3", config_dir=str(schema.ROOT / "conf")):
+    with initialize_config_dir(version_base="1.3", config_dir=str(schema.CONF)):
         composed = compose("config", [*overrides, "sweep=export"])
     return schema.typed(composed), Path(places[0].removeprefix("out=")).expanduser()
 
@@ -167,7 +168,7 @@ def main() -> None:
         config, out = _composed(sys.argv[1:])
         turned = export(config, out)
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(launch.explain(error))
+        sys.exit(explain(error, schema.CONF))
     except Unsupported as error:
         sys.exit(f"unsupported: {error}")
     print(f"{out}: {config.model.name}, compression={config.compression.name}")

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from src import schema as cells
 from src import sweep
+from src.command_line import is_first_process
 from src.training import entry, schema, tuning_schema
 
 cells.register()
@@ -22,7 +23,6 @@ def job(composed: DictConfig) -> None:
     def train(config: Any, out: Any, tracker: Any) -> dict[str, Any]:
         # Imported here: torch is not needed to compose a config or to print the help.
         from src.data.locate import DataFiles
-        from src.launch import is_first_process
         from src.training.finetuning import Tuning, finetune
         from src.training.scores import lines, score_checkpoints, training_apart
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import launch, schema, sweep
+from src.command_line import explain, prepare
 from src.errors import CellFailed, InputError
 from src.progress import CELLS
 
@@ -21,7 +22,7 @@ schema.register()
 sweep.register()
 
 
-@hydra.main(version_base="1.3", config_path=str(schema.ROOT / "conf"), config_name="config")
+@hydra.main(version_base="1.3", config_path=str(schema.CONF), config_name="config")
 def job(composed: DictConfig) -> str:
     """Run one cell."""
     config = schema.typed(composed)
@@ -53,13 +54,13 @@ def main() -> None:
     # Threads that spin while they wait make small models up to 50 times slower on a busy machine;
     # OpenMP reads this once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.argv[1:] = launch.prepare(sys.argv[1:])
+    sys.argv[1:] = prepare(sys.argv[1:])
     failure: str | None = None
     try:
         launch.check(sys.argv[1:])
         job()
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        failure = launch.explain(error)
+        failure = explain(error, schema.CONF)
     except CellFailed as error:
         failure = f"error: at least one cell failed: {error}"
     # Whatever went wrong, cells that ran have their numbers.

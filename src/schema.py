@@ -30,6 +30,7 @@ from src.training.finetuned_config import FinetunedConfig
 from src.training.twin_config import TwinConfig
 
 ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
 MODELS: dict[str, type[Any]] = {
     "checkpoint": ModelConfig,
     "pythia": PythiaConfig,

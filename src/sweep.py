@@ -16,6 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from src.command_line import key_of, overrides_in
 from src.errors import InputError
 from src.measured import changes_numbers
 from src.schema import Config, typed
@@ -116,20 +117,10 @@ def slug(text: str) -> str:
     return f"{short.rstrip('-.,')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def key_of(override: str) -> str:
-    """Give the dotted key of an override: of "+hydra/launcher@a=b", "hydra.launcher"."""
-    return re.split("[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
-
-
 def joined(text: str) -> str:
     """Write a list of plain words as a folder's name can hold it: [a, b] as a+b."""
     words = r"\[(\w[\w.-]*(?:, *\w[\w.-]*)+)\]"
     return re.sub(words, lambda found: re.sub(", *", "+", found[1]), text)
-
-
-def overrides_in(arguments: Sequence[str]) -> list[str]:
-    """Give the overrides on a command line, without its flags."""
-    return [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))]
 
 
 def _sources(arguments: Sequence[str]) -> Iterator[str]:

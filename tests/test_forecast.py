@@ -9,8 +9,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import launch, schema, sweep
+from src import schema, sweep
 from src.cell import run_cell
+from src.command_line import is_plan
 from src.compression.registry import compress
 from src.compression.stack import spans_sequences
 from src.errors import CellFailed
@@ -92,8 +93,8 @@ def test_what_cannot_be_planned_says_why(tmp_path, capsys):
 
 
 def test_a_plan_is_told_from_a_run():
-    assert launch.is_plan(["-m", "debug=plan"])
-    assert not launch.is_plan(["-m", "debug=tiny", "debug.plan=false"])
+    assert is_plan(["-m", "debug=plan"])
+    assert not is_plan(["-m", "debug=tiny", "debug.plan=false"])
 
 
 def test_a_sweep_is_planned_without_a_trace(tmp_path):

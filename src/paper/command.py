@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import schema, sweep
+from src.command_line import explain, key_of
 from src.errors import InputError
-from src.launch import explain
 from src.paper.experiments import Experiment, needed, sweep_folders
 from src.paper.statement import find_needs, models_of
 from src.paper.tell import tell
@@ -22,7 +22,6 @@ from src.quiet import quiet_libraries
 from src.report.paper.cells import paper_cells
 from src.report.paper.config import PaperConfig
 from src.report.paper.registry import Artefact, load_artefacts
-from src.sweep import key_of
 
 GROUPS = ("tables", "figures", "all")
 
@@ -88,7 +87,7 @@ def make(asked: Asked) -> int:
         HydraException: A key, option or type is wrong.
         OmegaConfBaseException: A value refers to something that is not there.
     """
-    with initialize_config_dir(version_base="1.3", config_dir=str(schema.ROOT / "conf")):
+    with initialize_config_dir(version_base="1.3", config_dir=str(schema.CONF)):
         experiments = needed(asked.artefacts, asked.overrides)
         folders = sweep_folders(asked.artefacts, asked.overrides)
         ran = [_run(one, asked) for one in experiments] if asked.run or asked.plan else []
@@ -178,5 +177,5 @@ def main() -> None:
     try:
         code = make(read_command(sys.argv[1:]))
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(explain(error))
+        sys.exit(explain(error, schema.CONF))
     sys.exit(code)

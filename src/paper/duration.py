@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from hydra import compose
 
+from src.command_line import key_of
 from src.measured import compresses
 from src.models.config import ModelConfig
 from src.models.misloaded import MisloadedConfig
 from src.paper.experiments import Experiment
 from src.paper.shapes import scored_shape
 from src.schema import Config, typed
-from src.sweep import key_of
 
 if TYPE_CHECKING:
     from src.system.flops import Need

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from src.command_line import key_of, overrides_in
 from src.measured import changes_numbers
-from src.sweep import apart, joined, key_of, overrides_in, slug
+from src.sweep import apart, joined, slug
 
 CELL = ("model", "compression")
 """Groups that a cell of the paper is named after."""

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src.command_line import NOT_RUNS, explain, is_first_process, prepare
 from src.errors import InputError, Unsupported
-from src.quiet import quiet_libraries
 from src.tracking.tracker import NoTracker, build_tracker
 from src.training.schema import CONF, RunConfig
-
-NOT_RUNS = ("help", "hydra_help", "cfg", "info", "shell_completion", "experimental_rerun")
-"""Flags with which Hydra composes nothing to run."""
 
 
 def typed(composed: DictConfig) -> Any:
@@ -56,7 +52,7 @@ def run(
         state = "done"
     finally:
         tracker.finish(state)
-    if _rank() == 0:
+    if is_first_process():
         loss = record["held_out_loss"]
         shown = "" if loss is None else f", held-out loss {loss:.4f}"
         print(f"{out}: {record['steps']} steps{shown}")
@@ -97,22 +93,15 @@ def main(job: Callable[[], Any], config_name: str) -> None:
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in src/main.py
-    quiet_libraries()
+    sys.argv[1:] = prepare(sys.argv[1:])
     failure: str | None = None
-    with tempfile.TemporaryDirectory() as scratch:
-        if _rank():  # one process writes folders and logs
-            sys.argv += [f"hydra.run.dir={scratch}", f"hydra.sweep.dir={scratch}"]
-            sys.argv += ["hydra.output_subdir=null", "hydra/job_logging=none"]
-            sys.argv += ["hydra/hydra_logging=none"]
-        try:
-            check(sys.argv[1:], config_name)
-            job()
-        except (InputError, Unsupported) as error:
-            failure = f"error: {error}"
-        except (HydraException, OmegaConfBaseException) as error:
-            from src.launch import explain
-
-            failure = explain(error)
+    try:
+        check(sys.argv[1:], config_name)
+        job()
+    except (InputError, Unsupported) as error:
+        failure = f"error: {error}"
+    except (HydraException, OmegaConfBaseException) as error:
+        failure = explain(error, CONF, CONF.parent)
     sys.exit(failure)
 
 
@@ -130,7 +119,3 @@ def check(arguments: Sequence[str], config_name: str) -> None:
         return
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         typed(compose(config_name, asked.overrides))
-
-
-def _rank() -> int:
-    return int(os.environ.get("RANK", "0"))

@@ -7,6 +7,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from src import launch, main
+from src.command_line import prepare
 from src.errors import CellFailed, InputError
 from src.sweep import NoteDirectory
 from src.tracking.records import CellRecords
@@ -208,13 +209,13 @@ def test_processes_beside_the_first_keep_what_decides_the_cells(monkeypatch):
     given = [one for pair in zip(kept, dropped, strict=False) for one in pair] + kept[
         len(dropped) :
     ]
-    prepared = launch.prepare(given)
+    prepared = prepare(given)
     assert prepared[: len(kept)] == kept
     added = dict(argument.split("=") for argument in prepared[len(kept) :])
     assert added["hydra.run.dir"] == added["hydra.sweep.dir"]
     assert Path(added["hydra.run.dir"]).is_dir()
     monkeypatch.setenv("RANK", "0")
-    assert launch.prepare(given) == given
+    assert prepare(given) == given
 
 
 def test_processes_beside_the_first_run_the_same_cells(program, cells, monkeypatch, tmp_path):

@@ -126,3 +126,24 @@ def test_dry_prints_the_settings_and_leaves_nothing_else(text, tmp_path, run):
     assert code is None
     assert "steps: 77" in printed
     assert not list(tmp_path.glob("m/*.json"))
+
+
+def test_a_process_beside_the_first_writes_nowhere(text, tmp_path, run, monkeypatch):
+    """Neither where the config says nor where the command line does."""
+    given = [
+        f"corpus.sources.text.path={text}", "dry=true", f"out={tmp_path / 'm'}",
+        f"hydra.run.dir={tmp_path / 'log'}", "hydra/job_logging=default", "training.steps=77",
+    ]  # fmt: skip
+    code, printed = run("pretrain", *given)
+    assert code is None
+    assert (tmp_path / "log").exists()
+    (tmp_path / "log").rename(tmp_path / "first")
+    monkeypatch.setenv("RANK", "1")
+    assert run("pretrain", *given) == (code, printed)
+    assert {path.name for path in tmp_path.iterdir()} == {"first"}
+
+
+def test_an_unknown_option_in_a_list_is_answered_with_those_there_are(text, run):
+    given = [f"corpus.sources.text.path={text}", "+corpus/transform=[drop_rage]"]
+    code, _ = run("pretrain", *given)
+    assert code.endswith("\n  counterfactual\n  drop_race\n  drop_religion")
