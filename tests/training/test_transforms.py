@@ -37,6 +37,14 @@ def swap(text, **settings):
         ("The human manager there, theme, heresy", "The human manager there, theme, heresy"),
         ("an actress,\nthe heroes", "an actor,\nthe heroines"),
         ("Mr. Smith gave her his", "Mrs. Smith gave him hers"),
+        ("Ms. Lee met Ms\nÅberg.", "Mr. Lee met Mr\nÅberg."),
+        ("Miss Lee, a near Miss. The", "Mr. Lee, a near Miss. The"),
+        ("I miss Ann for 5 ms. She had MS.", "I miss Ann for 5 ms. He had MS."),
+        ("her very own hat", "his very own hat"),
+        ("In his once rather grand house", "In her once rather grand house"),
+        ("He met her once more.", "She met him once more."),
+        ("I loved her very much", "I loved him very much"),
+        ("He sees her still.", "She sees him still."),
     ],
 )
 def test_gendered_words_are_swapped(text, wanted):

@@ -22,6 +22,9 @@ HERE = Path(__file__).parent
 MODES = ("augment", "substitute")
 PRONOUNS = {"he": "she", "she": "he", "himself": "herself", "herself": "himself", "him": "her"}
 """The unambiguous ones; his, her and hers depend on what follows."""
+TITLES = {"mr": "mrs", "mrs": "mr", "ms": "mr", "miss": "mr."}
+OF_A_NAME = re.compile(r"(?:Ms\.?|Miss)\s+[^\W\d_a-z]")
+"""Ms and Miss count before a capital letter only: "ms" is also a unit, and "miss" a verb."""
 
 
 @dataclass
@@ -112,8 +115,10 @@ def _counterpart(found: re.Match[str], nouns: dict[str, str], names: dict[str, s
         other = "her" if is_possessive_her(after) else "hers"
     elif lower == "hers":
         other = "his"
+    elif lower in ("ms", "miss") and not OF_A_NAME.match(found.string, found.start()):
+        other = nouns.get(lower, word)
     else:
-        other = PRONOUNS.get(lower) or nouns.get(lower, word)
+        other = PRONOUNS.get(lower) or TITLES.get(lower) or nouns.get(lower, word)
     return _like(word, other)
 
 
@@ -128,7 +133,7 @@ _PATTERNS: dict[tuple[str, ...], re.Pattern[str]] = {}
 
 def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     if words not in _PATTERNS:
-        every = sorted({*words, *PRONOUNS, "his", "her", "hers"}, key=len, reverse=True)
+        every = sorted({*words, *PRONOUNS, *TITLES, "his", "her", "hers"}, key=len, reverse=True)
         _PATTERNS[words] = re.compile(rf"(?<!\w)(?:{'|'.join(every)})(?!\w)", re.IGNORECASE)
     return _PATTERNS[words]
 
