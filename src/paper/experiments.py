@@ -71,8 +71,10 @@ def needed(artefacts: Iterable[Artefact], overrides: Sequence[str]) -> list[Expe
     An artefact's own experiment has the cells that it needs of its first kind of sweep.
 
     Returns:
-        Those whose cells are not all of another one's, largest first.
+        Those whose cells are not all of another one's, largest first. One that serves several
+        artefacts has the name of its kind (paper_masked), where it is all of that kind.
     """
+    artefacts = list(artefacts)
     names = dict.fromkeys(
         name
         for artefact in artefacts
@@ -83,7 +85,18 @@ def needed(artefacts: Iterable[Artefact], overrides: Sequence[str]) -> list[Expe
     for one in sorted(found, key=lambda each: -len(each.cells)):  # stable: in order of asking
         if not any(one.cells <= other.cells for other in kept):
             kept.append(one)
-    return kept
+    if len(artefacts) == 1:
+        return kept
+    wholes = [find_experiment(f"paper_{kind}", overrides) for kind in kinds_of(artefacts)]
+    whole = {one.cells: one for one in wholes}
+    shared = {one.cells for one in kept if sum(other.cells <= one.cells for other in found) > 1}
+    return [whole.get(one.cells, one) if one.cells in shared else one for one in kept]
+
+
+def kinds_of(artefacts: Iterable[Artefact]) -> list[str]:
+    """Name the kinds of sweeps that some tables and figures are made from, in the usual order."""
+    wanted = {kind for artefact in artefacts for kind in artefact.needs}
+    return [kind for kind in KINDS if kind in wanted]
 
 
 def sweep_folders(artefacts: Iterable[Artefact], overrides: Sequence[str]) -> dict[str, Path]:
@@ -96,6 +109,6 @@ def sweep_folders(artefacts: Iterable[Artefact], overrides: Sequence[str]) -> di
     Returns:
         They need not exist; Hydra must be initialized.
     """
-    wanted = {kind for artefact in artefacts for kind in artefact.needs}
-    kinds = [kind for kind in KINDS if kind in wanted]
-    return {kind: find_experiment(f"paper_{kind}", overrides).folder for kind in kinds}
+    return {
+        kind: find_experiment(f"paper_{kind}", overrides).folder for kind in kinds_of(artefacts)
+    }

@@ -69,10 +69,14 @@ class Needs:
         return sum(one.bytes * len(one.revisions) for one in self.missing if one.bytes)
 
     @property
+    def checkpoints(self) -> int:
+        """How many checkpoints the models are; one that is loaded in two ways is one."""
+        return len({(model.id, model.revision) for model in self.models})
+
+    @property
     def all_missing(self) -> bool:
         """Whether no model is here at all."""
-        count = len({(model.id, model.revision) for model in self.models})
-        return sum(len(one.revisions) for one in self.missing) == count
+        return sum(len(one.revisions) for one in self.missing) == self.checkpoints
 
     def told(self) -> Iterator[str]:
         """Say it in a few lines; none where all is here."""

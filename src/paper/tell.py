@@ -15,10 +15,11 @@ def tell(experiment: Experiment, needs: Needs) -> None:
         experiment: The experiment.
         needs: What it needs of the hub.
     """
-    models = len(needs.models)
+    models, checkpoints = len(needs.models), needs.checkpoints
+    several = f"{models} models from " if models > checkpoints else ""
     print(
-        f"experiment={experiment.name}: {len(experiment.cells)} cells, {models} checkpoints, in "
-        f"{experiment.folder}; finished ones are not run again"
+        f"experiment={experiment.name}: {len(experiment.cells)} cells, {several}{checkpoints} "
+        f"checkpoints, in {experiment.folder}; finished ones are not run again"
     )
     for line in needs.told():
         print(f"  {line}")

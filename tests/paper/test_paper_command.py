@@ -68,7 +68,11 @@ def test_a_table_of_one_precision_runs_no_other(hydra_ready):
     assert len(only.cells) == 6 * 21
     assert all("compression=none" in cell for _, cell in only.cells)
     (larger,) = needed([known["table2"], known["table5"], known["table3"]], [])
-    assert (larger.name, len(larger.cells)) == ("table5", 6 * 21 * 2)
+    assert (larger.name, len(larger.cells)) == ("paper_pythia", 6 * 21 * 2)
+    (alone,) = needed([known["table5"]], [])
+    assert (alone.name, alone.cells) == ("table5", larger.cells)
+    both = needed([known["table1"], known["table2"]], [])
+    assert {one.name for one in both} == {"table1", "table2"}
     assert only.cells < larger.cells
     (fewer,) = needed([known["table5"]], ["model.size=70m", "model.step=1000,7000"])
     assert len(fewer.cells) == 4
@@ -187,7 +191,7 @@ def test_without_models_nothing_is_run_and_the_papers_numbers_are_drawn(
     GlobalHydra.instance().clear()
     assert command.make(read_command(["table1", "table4"])) == 1
     output = capsys.readouterr().out
-    assert "experiment=table1: 14 cells" in output
+    assert "experiment=paper_masked: 14 cells, 7 models from 6 checkpoints, in" in output
     assert output.count("to be downloaded") == 1  # table 4 has the same cells
     assert "google-bert/bert-base-uncased: 438 MB, from its published shape" in output
     assert "all cells together take about 2 hours here" in output
