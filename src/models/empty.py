@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.errors import InputError
 from src.models.config import ModelConfig
+from src.models.hub import hub_bytes
 from src.models.load import find_class, load_tokenizer, max_length
 from src.models.source import find_source, folder_of, location, weight_files
 from src.models.subject import Source, Subject
@@ -61,34 +63,19 @@ def find_weights(source: Source) -> Weights:
     files = [] if folder is None else [folder / source.gguf] if source.gguf else _files(source)
     if files and all(file.exists() for file in files):
         return Weights(sum(file.stat().st_size for file in files), here=True)
-    return Weights(_hub_bytes(source), here=False)
+    try:
+        size = hub_bytes(location(source), source.commit or source.revision or "main", source.gguf)
+    except InputError:  # a plan is worth having where the hub cannot be asked
+        size = None
+    return Weights(size, here=False)
 
 
 def _files(source: Source) -> list[Path]:
-    from src.errors import InputError
-
     folder = folder_of(source)
     try:
         return [] if folder is None else weight_files(folder)
     except InputError:  # an index whose shards are not there yet
         return []
-
-
-def _hub_bytes(source: Source) -> int | None:
-    from huggingface_hub import HfApi
-
-    try:
-        info = HfApi().model_info(
-            location(source), revision=source.commit or source.revision, files_metadata=True
-        )
-    # Any kind: a plan is worth having where the hub cannot be asked.
-    except Exception:
-        return None
-    sizes = {one.rfilename: one.size or 0 for one in info.siblings or ()}
-    for ending in (source.gguf or ".safetensors", ".bin"):
-        if found := [size for name, size in sizes.items() if name.endswith(ending)]:
-            return sum(found)
-    return None
 
 
 def _dense(architecture: "PretrainedConfig") -> "PretrainedConfig":

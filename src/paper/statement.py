@@ -11,12 +11,10 @@ from hydra import compose
 from src.checkpoints import snapshot
 from src.errors import InputError
 from src.models.config import ModelConfig
+from src.models.hub import hub_bytes
 from src.paper.experiments import Experiment
 from src.paper.shapes import shapes
 from src.schema import typed
-
-TIMEOUT = 10.0
-"""Seconds that the hub has to answer in."""
 
 
 @dataclass(frozen=True)
@@ -134,34 +132,13 @@ def find_needs(models: Sequence[ModelConfig]) -> Needs:
         size, stated = None, False
         if not unreachable:
             try:
-                size = _hub_bytes(name, revisions[0])
+                size = hub_bytes(name, revisions[0])
             except InputError as error:
                 unreachable = str(error)
         if size is None and name in shapes():
             size, stated = shapes()[name].file_bytes(), True
         missing.append(Missing(name, tuple(revisions), size, stated))
     return Needs(tuple(models), tuple(missing), unreachable)
-
-
-def _hub_bytes(name: str, revision: str) -> int | None:
-    """Ask the hub how large a checkpoint's weights are.
-
-    Raises:
-        InputError: It does not answer, or has no such checkpoint.
-    """
-    from huggingface_hub import HfApi
-
-    try:
-        info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=TIMEOUT)
-    # Any kind: there are many ways for a network not to be there, and each raises its own.
-    except Exception as error:
-        lines = str(error).strip().splitlines()
-        raise InputError(lines[0] if lines else type(error).__name__) from error
-    sizes = {one.rfilename: one.size or 0 for one in info.siblings or ()}
-    for ending in (".safetensors", ".bin"):
-        if found := [size for file, size in sizes.items() if file.endswith(ending)]:
-            return sum(found)
-    return None
 
 
 def _size(count: int) -> str:
