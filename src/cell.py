@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from src.ahead import read_ahead
 from src.compression.receipt import Receipt
 from src.compression.registry import compress
+from src.compression.stack import is_dense
 from src.device import release_memory, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
 from src.evaluate import Evaluation, budget, evaluate
@@ -171,7 +172,7 @@ def _before(
     config: Config, prepared: Prepared, subject: Subject, accelerator: Accelerator
 ) -> Before | str:
     """Let the dense model predict what the compressed one will be compared with, or say why not."""
-    if config.compression.name == "none":
+    if is_dense(config.compression):
         return "this is the dense model"
     if not config.drift.requests or not accelerator.is_main_process:
         return "drift.requests=0"

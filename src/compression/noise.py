@@ -15,6 +15,7 @@ from omegaconf import MISSING
 from src.choices import help_
 from src.compression.receipt import Change, describe_change
 from src.compression.registry import METHODS, Outcome, compression
+from src.compression.stack import is_dense
 from src.errors import InputError, Unsupported
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class NoiseConfig:
             InputError: It has no error to match.
         """
         kind = getattr(self.like, "kind", None)
-        if kind in (None, "none", "noise"):
+        if kind in (None, "noise") or is_dense(self.like):
             raise InputError(
                 f"compression.like={kind or 'a stack'} is not possible: noise is matched to one "
                 "method that changes weights, as in compression@compression.like=ptq."

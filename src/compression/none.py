@@ -1,7 +1,7 @@
 """`compression=none`: the model as it is, the twin that every compressed cell is compared with."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from src.compression.registry import Outcome, compression
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 @dataclass
 class NoneConfig:
     """Nothing to set."""
+
+    changes_nothing: ClassVar[bool] = True
 
     kind: str = "none"
     name: str = "none"

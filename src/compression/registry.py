@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.compression.methods import METHODS, Outcome, compression
 from src.compression.receipt import Change, Receipt, Step, mean_over_weights, total_error
-from src.compression.stack import plain_settings, steps_of
+from src.compression.stack import is_dense, plain_settings, steps_of
 from src.errors import InputError
 from src.models.quantized import quantization_method
 from src.models.spread import refuse_spread
@@ -47,7 +47,7 @@ def compress(
 
     steps = steps_of(settings)
     _refuse_quantized(subject, next(iter(steps.values())).kind)
-    if set(steps) != {"none"}:
+    if not is_dense(settings):
         refuse_spread(subject.model, f"compression={settings.name}")
     elements = sum(tensor.numel() for _, tensor in tensors(subject.model))
     bytes_before = memory_bytes(subject.model)
@@ -114,8 +114,8 @@ def _apply(
     started = time.perf_counter()
     outcome = method.transform(subject, settings, *arguments)
     seconds = time.perf_counter() - started
-    # Hashing billions of weights takes seconds, and this one does nothing at all.
-    after = before if settings.kind == "none" else digest(subject.model)
+    # Hashing billions of weights takes seconds.
+    after = before if is_dense(settings) else digest(subject.model)
     if after == before and not (held or method.may_change_nothing):
         raise InputError(
             f"compression={settings.name} changed no weight of {subject.source.id}, so the cell "

@@ -56,6 +56,14 @@ def spans_sequences(settings: Any) -> bool:
     return any(getattr(step, "spans_sequences", False) for step in steps_of(settings).values())
 
 
+def is_dense(settings: Any) -> bool:
+    """Whether a compression is none at all, so that the cell measures the model as it is.
+
+    Its settings class says so by `changes_nothing`.
+    """
+    return all(getattr(step, "changes_nothing", False) for step in steps_of(settings).values())
+
+
 def libraries_of(settings: Any) -> list[str]:
     """Name the libraries whose version decides what a compression does, beside those of all cells.
 

@@ -9,7 +9,7 @@ TIMEOUT = 10.0
 WEIGHTS = (r"model(-\d+-of-\d+)?\.safetensors", r"pytorch_model(-\d+-of-\d+)?\.bin")
 """The names of files and shards that transformers loads, in the order in which it looks for them.
 
-What lies beside them (adapters, a copy in a publisher's own format, ONNX) is not downloaded.
+What lies beside them (adapters, a copy in a publisher's own format, ONNX) is not loaded.
 """
 
 

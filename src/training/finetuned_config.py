@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.choices import help_, one_of
 from src.compression.none import NoneConfig
+from src.compression.stack import is_dense
 from src.errors import Unsupported
 from src.models.config import ModelConfig
 from src.training.tuning_config import TuningConfig, TuningLoopConfig
@@ -76,7 +77,7 @@ class FinetunedConfig(ModelConfig):
         from src.training.scores import training_apart
 
         held = self.holds
-        if held and config.compression.name == "none":
+        if held and is_dense(config.compression):
             raise Unsupported(
                 "model.order=compress_first has nothing to compress first with "
                 "compression=none; the dense model is in the cell of tune_first"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from src.benchmarks.task_files import TASKS, read_examples
-from src.compression.stack import counted_settings
+from src.compression.stack import counted_settings, is_dense
 from src.data.locate import DataFiles
 from src.errors import InputError
 from src.models.config import ModelConfig
@@ -77,7 +77,7 @@ def finetune(
     subject = load_subject(run.model, args.device, "auto")
     untied = prepare_weights(subject, settings.head)
     model = task_model(subject, settings, run.seed)
-    dense = run.compression.kind == "none"
+    dense = is_dense(run.compression)
     holding = [] if dense else hold(subject, run.compression, calibrations)
     split = (run.training.accumulation, args.process_index, args.world_size)
     ids, labels = encode(examples, subject.text, settings.longest)
