@@ -17,6 +17,7 @@ from src.tracking.config import WandbConfig
 from src.tracking.credentials import choose_mode
 from src.tracking.keys import cell_values, comparison_values, metric_values, scalars
 from src.tracking.plain import plain
+from src.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ LONGEST_TAG = 64  # W&B refuses the whole run for a longer one, and for an empty
 LONGEST_NAME = 128
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """Logs a cell to W&B, online or to an offline run below the cell's directory."""
 
     def __init__(self, config: WandbConfig) -> None:

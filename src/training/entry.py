@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.command_line import NOT_RUNS, explain, is_first_process, prepare
 from src.errors import InputError, Unsupported
-from src.tracking.tracker import NoTracker, build_tracker
+from src.tracking.tracker import Tracker, build_tracker
 from src.training.schema import CONF, RunConfig
 
 
@@ -59,7 +59,7 @@ def run(
     return record
 
 
-class OpenedLate(NoTracker):
+class OpenedLate(Tracker):
     """A tracker whose run is opened by the first point of the loss curve.
 
     So a run that is refused for its text, or is finished already, is no empty run in W&B.
