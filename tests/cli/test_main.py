@@ -22,10 +22,13 @@ RECORDS = {
 
 
 def start(*arguments, launcher=("-m", "src.main"), **environment):
+    # W&B would have a child join the service of the process that runs the tests, whose settings
+    # are those of the test that started it.
+    inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
     return subprocess.Popen(
         [sys.executable, *launcher, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | environment,
+        env=inherited | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
