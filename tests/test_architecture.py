@@ -58,7 +58,7 @@ def test_composing_a_config_needs_no_torch():
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the project that an addition can be made to."""
-    for folder in ("src", "conf"):
+    for folder in ("src", "conf", "conf_training"):
         subprocess.run(["cp", "-r", str(ROOT / folder), str(tmp_path / folder)], check=True)
     return tmp_path
 
