@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src import schema, sweep
 from src.command_line import explain
 from src.errors import InputError, Unsupported
+from src.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     import torch
@@ -164,6 +165,7 @@ def main() -> None:
         return
     schema.register()
     sweep.register()
+    quiet_libraries()
     try:
         config, out = _composed(sys.argv[1:])
         turned = export(config, out)

@@ -4,6 +4,10 @@ import logging
 
 
 def quiet_libraries() -> None:
-    """Keep torchao from telling of each kernel that it lacks; accelerate imports it if it can."""
-    for name in ("torchao", "torch.utils._pytree"):
+    """Keep libraries from telling which kernels they lack, and at each call what a receipt says.
+
+    transformers imports torchao with its models wherever it is installed, whether it is used or
+    not, so this comes before transformers does.
+    """
+    for name in ("torchao", "bitsandbytes", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)

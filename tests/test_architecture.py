@@ -55,6 +55,14 @@ def test_composing_a_config_needs_no_torch():
     assert done.stdout.split() == ["False", "False"]
 
 
+def test_other_libraries_do_not_talk_into_the_bench():
+    """transformers imports torchao where it is installed, which tells what it lacks."""
+    command = [sys.executable, "-m", "src.bench", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--repeats" in done.stdout
+    assert done.stderr == ""
+
+
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the project that an addition can be made to."""

@@ -1,6 +1,5 @@
 """Loading a checkpoint as what it is, and refusing one that does not fit its class."""
 
-import logging
 import os
 import re
 from dataclasses import replace
@@ -17,6 +16,7 @@ from src.models.spread import WHOLE, Spread
 from src.models.subject import Source, Subject
 from src.models.traits import TextSide, find_traits
 from src.models.weights import check_weights
+from src.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     import torch
@@ -50,9 +50,7 @@ def load_subject(
     # What its load report calls a warning is an error here or is explained; see check_weights.
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    # Libraries that say which kernels they lack, and at each call what the receipt says once.
-    for name in ("torchao", "bitsandbytes", "torch.utils._pytree"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet_libraries()
     # Without this, a .bin checkpoint makes transformers ask the hub for a converted one.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     source, architecture = find_source(config)
