@@ -201,11 +201,13 @@ def _part(cell: Cell, name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _order(cell: Cell) -> tuple[str, bool, str, list[str | int]]:
+def _order(cell: Cell) -> tuple[Any, ...]:
     model, compression = (
         name.replace("?", "~") for name in (_name(cell, "model"), _name(cell, "compression"))
     )
-    # As numbers, so that 16 bits come after 2.
-    parts = re.split(r"(\d+)", str(cell.directory))
-    folder = [int(part) if part.isdecimal() else part for part in parts]
-    return model, compression != "none", compression, folder
+    return _natural(model), compression != "none", compression, _natural(str(cell.directory))
+
+
+def _natural(name: str) -> list[str | int]:
+    """Split a name so that its numbers sort as such: 16 bits after 2, step 1024 after 64."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

@@ -105,7 +105,7 @@ def _verdict(row: Mapping[str, Any], n_tests: int, alpha: float) -> str:
     if 2 / math.factorial(row["n_cells"]) * n_tests >= alpha:
         return f"{way} (too few cells to test it against their scatter)"
     steady = row.get("kendall_p_holm", 1.0) < alpha
-    return f"{way} steadily" if steady else f"{way}, but no more than cells scatter"
+    return f"{way} steadily" if steady else f"{way}, but not clearly beyond the scatter of cells"
 
 
 def _about(one: Series, estimand: Estimand) -> dict[str, Any]:

@@ -206,6 +206,15 @@ def test_a_twin_may_differ_in_what_changes_no_number(tmp_path):
     assert twin(none, [none, ptq]) is None
 
 
+def test_checkpoints_stand_in_the_order_of_their_steps_each_before_its_compressed_one(tmp_path):
+    for step in (1024, 16, 64):
+        for how in ("ptq", "none"):
+            cell(tmp_path / f"{how},step={step}", f"m-step{step}", how)
+    assert [label.text for label in labels(collect(tmp_path))] == [
+        f"m-step{step} {how}" for step in (16, 64, 1024) for how in ("none", "ptq")
+    ]
+
+
 def test_labels_tell_all_cells_apart_with_few_words(tmp_path):
     cell(tmp_path / "1", "pythia", of_model={"size": "70m", "id": "p-70m"})
     cell(tmp_path / "2", "pythia", of_model={"size": "1b", "id": "p-1b"})

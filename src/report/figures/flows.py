@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CATEGORIES = ("overall", "gender", "race", "religion")
 STEREO, ANTI = "#E69F00", "#0072B2"
 """Of different lightness, so that they differ in greyscale, too."""
-BAR = 0.13
+BAR = 0.15
 """Width of the stacks at both ends; the panel is 1 wide."""
 MOST = 7
 """Compressed cells a page."""
@@ -125,7 +125,7 @@ def _page(
     panels = figure.subplots(len(cells), len(categories), squeeze=False)
     for rows, line in zip(cells, panels, strict=True):
         first = rows.iloc[0]
-        step = "" if pd.isna(first["step"]) else f"\nstep {style.short(first['step'])}"
+        step = "" if pd.isna(first["step"]) else f"\nstep {first['step']:.0f}"
         told = (
             f"{style.wrapped(first['model'], 17)}{step}\n{style.wrapped(first['compression'], 17)}"
         )

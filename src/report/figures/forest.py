@@ -27,6 +27,8 @@ ROWS = 62
 """Most rows of a page."""
 ROW = 0.135
 """Inches of a row."""
+NAME = 7.0
+"""Points of the name of a comparison."""
 
 
 class Sign(NamedTuple):
@@ -79,10 +81,15 @@ def draw_forest(data: pd.DataFrame, material: Material) -> "list[Figure]":
     measures = list(
         data[["benchmark", "metric"]].drop_duplicates().itertuples(index=False, name=None)
     )
-    pages = _pages(data)
+    width = max(style.WIDTH, 2.4 * len(measures))
+    blocks = [
+        Block(block, style.wrapped(_short(str(pair)), _letters(width)))
+        for pair, block in data.groupby("pair", sort=False)
+    ]
+    pages = _pages(blocks)
     return [
-        _page([data[data["pair"] == pair] for pair in pairs], measures, data, material, where)
-        for pairs, where in zip(pages, _page_names(len(pages)), strict=True)
+        _page(some, measures, data, material, where, width)
+        for some, where in zip(pages, _page_names(len(pages)), strict=True)
     ]
 
 
@@ -90,51 +97,81 @@ def _page_names(count: int) -> list[str]:
     return [f" ({at} of {count})" if count > 1 else "" for at in range(1, count + 1)]
 
 
-def _height(block: pd.DataFrame) -> int:
-    """Give the rows of a comparison: its name, and a row a category of its largest measure."""
-    return 2 + int(block.groupby(["benchmark", "metric"]).size().max())
+class Block(NamedTuple):
+    """A comparison of two cells: its rows, and its name in lines that fit the page."""
+
+    rows: pd.DataFrame
+    name: str
+
+    @property
+    def head(self) -> int:
+        """Rows that the name takes."""
+        return 1 + self.name.count("\n")
+
+    @property
+    def height(self) -> int:
+        """Rows of the name and the categories of the largest measure, and one that is free."""
+        return self.head + 1 + int(self.rows.groupby(["benchmark", "metric"]).size().max())
+
+    def of(self, benchmark: str, metric: str) -> list[tuple[int, dict[Any, Any]]]:
+        """Give the comparisons of a measure with the row of each, "overall" before the others."""
+        found = self.rows.query("benchmark == @benchmark and metric == @metric")
+        rows = sorted(found.to_dict("records"), key=lambda row: row["category"] != "overall")
+        return list(enumerate(rows, start=self.head))
 
 
-def _pages(data: pd.DataFrame) -> list[list[str]]:
+def _letters(width: float) -> int:
+    """Give how many letters of a name fit into a page; bold ones are 0.75 of their size wide."""
+    return int((width - 2 * style.EDGE) * 72 / (0.75 * NAME))
+
+
+def _pages(blocks: Sequence[Block]) -> list[list[Block]]:
     """Divide the comparisons over pages; one is never broken."""
-    pages: list[list[str]] = [[]]
-    used = 0
-    for pair, block in data.groupby("pair", sort=False):
-        height = _height(block)
-        if pages[-1] and used + height > ROWS:
+    pages: list[list[Block]] = [[]]
+    for block in blocks:
+        if pages[-1] and sum(one.height for one in pages[-1]) + block.height > ROWS:
             pages.append([])
-            used = 0
-        pages[-1].append(str(pair))
-        used += height
+        pages[-1].append(block)
     return pages
 
 
 def _page(
-    blocks: Sequence[pd.DataFrame],
+    blocks: Sequence[Block],
     measures: Sequence[tuple[str, str]],
     data: pd.DataFrame,
     material: Material,
     where: str,
+    width: float,
 ) -> "Figure":
-    rows = sum(map(_height, blocks))
+    rows = sum(block.height for block in blocks)
     figure = style.page(
         0.75 + ROW * rows,
         f"Compressed less dense, on the same items{where}",
         _notes(data, material),
         [_handle(SIGNS[name], MARKS[name]) for name in SIGNS if name in set(data["verdict"])],
-        max(style.WIDTH, 2.4 * len(measures)),
+        width,
     )
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     for axes, (benchmark, metric) in zip(panels, measures, strict=True):
         own = data.query("benchmark == @benchmark and metric == @metric")
         _frame(axes, own, f"{benchmark} {HEADLINES[metric]}", rows)
         top = 0
+        ticks: dict[int, str] = {}
         for block in blocks:
-            part = block.query("benchmark == @benchmark and metric == @metric")
-            _block(axes, part, top, str(block["pair"].iloc[0]) if axes is panels[0] else "")
-            top += _height(block)
-        _ticks(axes, blocks, benchmark, metric)
+            placed = [(top + at, row) for at, row in block.of(benchmark, metric)]
+            _block(axes, placed, top, block.head)
+            ticks |= {at: f"{_plain(row)}{MARKS[row['verdict']]:>2}" for at, row in placed}
+            # The last panel is drawn last, so that nothing lies over the names.
+            if axes is panels[-1]:
+                _name(figure, axes, top + (block.head - 1) / 2 + 0.1, block.name)
+            top += block.height
+        axes.set_yticks(list(ticks), list(ticks.values()), fontsize=6)
+        axes.tick_params(axis="y", length=0, pad=1)
     return figure
+
+
+def _plain(row: dict[Any, Any]) -> str:
+    return str(row["category"]).replace("_", " ")
 
 
 def _handle(sign: Sign, mark: str) -> "Line2D":
@@ -163,11 +200,11 @@ def _frame(axes: "Axes", rows: pd.DataFrame, title: str, height: int) -> None:
     axes.set_xlim(-reach, reach)
 
 
-def _block(axes: "Axes", rows: pd.DataFrame, top: int, name: str) -> None:
+def _block(axes: "Axes", placed: list[tuple[int, dict[Any, Any]]], top: int, head: int) -> None:
+    """Draw comparisons, each in its row, below a clear strip for their name."""
+    axes.axhspan(top - 0.35, top + head - 0.45, color="white", lw=0, zorder=1.5)
     axes.axhline(top - 0.35, color="0.8", lw=0.6)
-    if name:
-        _name(axes, top + 0.1, name)
-    for at, row in enumerate(_ordered(rows), start=top + 1):
+    for at, row in placed:
         sign = SIGNS[row["verdict"]]
         if pd.isna(row["difference"]):
             axes.text(0, at, "undefined", ha="center", va="center", fontsize=6, color="0.45")
@@ -181,14 +218,12 @@ def _block(axes: "Axes", rows: pd.DataFrame, top: int, name: str) -> None:
         )  # fmt: skip
 
 
-def _name(axes: "Axes", at: float, name: str) -> None:
-    """Write the name of a comparison at the left edge of the page."""
+def _name(figure: "Figure", axes: "Axes", at: float, name: str) -> None:
+    """Write the name of a comparison from the left edge of the page on, across the panels."""
     from matplotlib.transforms import blended_transform_factory
 
-    figure = axes.get_figure()
-    assert figure is not None
     axes.text(
-        style.EDGE / style.WIDTH, at, _short(name), fontsize=7.0, fontweight="bold",
+        style.EDGE / figure.get_figwidth(), at, name, fontsize=NAME, fontweight="bold",
         va="center", clip_on=False, in_layout=False,
         transform=blended_transform_factory(figure.transFigure, axes.transData),
     )  # fmt: skip
@@ -204,23 +239,6 @@ def _short(pair: str) -> str:
     name = " ".join(words[0][:same])
     changed = " → ".join(" ".join(part[same:]) for part in words)
     return f"{name}: {changed}" if name else changed
-
-
-def _ticks(axes: "Axes", blocks: Sequence[pd.DataFrame], benchmark: str, metric: str) -> None:
-    places, names, top = [], [], 0
-    for block in blocks:
-        part = block.query("benchmark == @benchmark and metric == @metric")
-        for at, row in enumerate(_ordered(part), start=top + 1):
-            places.append(at)
-            names.append(f"{row['category'].replace('_', ' ')}{MARKS[row['verdict']]:>2}")
-        top += _height(block)
-    axes.set_yticks(places, names, fontsize=6)
-    axes.tick_params(axis="y", length=0, pad=1)
-
-
-def _ordered(rows: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Give comparisons as the file has them, "overall" before the categories."""
-    return sorted(rows.to_dict("records"), key=lambda row: row["category"] != "overall")
 
 
 def _notes(data: pd.DataFrame, material: Material) -> Iterator[str]:

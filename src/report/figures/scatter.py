@@ -203,7 +203,7 @@ def _handles(points: pd.DataFrame, models: list[str], compressions: list[str]) -
 def _notes(data: pd.DataFrame, material: Material) -> Iterator[str]:
     points = data[data["row"] == POINT]
     if points["step"].nunique() > 1:
-        first, last = (style.short(end) for end in (points["step"].min(), points["step"].max()))
+        first, last = (f"{end:.0f}" for end in (points["step"].min(), points["step"].max()))
         yield f"Opacity: training step, from {first} (palest) to {last}. Dotted: ideal SS, 50."
     yield (
         f"tau-c: Kendall's rank correlation over the n points, with {material.settings.level:.0%} "

@@ -99,7 +99,30 @@ def test_a_large_sweep_takes_pages_and_loses_no_row(tmp_path):
 )
 def test_what_two_cells_share_is_said_once(tmp_path, pair, told):
     _, (figure,) = drawn(sweep(tmp_path, [row("gender", 1.0, pair=pair)]))
-    assert told in [text.get_text() for text in figure.axes[0].texts]
+    assert told in [text.get_text() for text in figure.axes[-1].texts]
+
+
+def test_a_long_name_has_rows_of_its_own_across_all_panels(tmp_path):
+    name = "a-model-of-an-uncommonly-long-name/" * 6
+    measures = ({}, {"benchmark": "stereoset", "metric": "ss"})
+    rows = [row("gender", 1.0, pair=f"{name}x none -> {name}x ptq", **more) for more in measures]
+    rows += [row("gender", 1.0, pair=f"{name}y none -> {name}y ptq", **more) for more in measures]
+    _, (figure,) = drawn(sweep(tmp_path, rows))
+    first, last = figure.axes
+    names = [text for text in last.texts if "none → ptq" in text.get_text()]
+    assert len(names) == 2
+    ink = [text.get_window_extent() for text in names]
+    below = [
+        label.get_window_extent() for axes in (first, last) for label in axes.get_yticklabels()
+    ]
+    assert not any(
+        one.overlaps(other) for one in ink for other in [*below, *ink] if one is not other
+    )
+    strips = [one.get_extents() for axes in (first, last) for one in axes.patches[1:3]]
+    for one in ink:
+        assert one.x1 < figure.bbox.x1
+        # Nothing of a panel is behind it: a white strip in each hides band and line.
+        assert sum(strip.y0 < one.y0 and one.y1 < strip.y1 + 1 for strip in strips) == 2
 
 
 def test_differences_without_interval_are_drawn_and_said(tmp_path):
