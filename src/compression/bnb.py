@@ -94,11 +94,8 @@ def _int8(subject: "Subject", settings: BitsAndBytesConfig) -> tuple[Any, dict[s
 
     layout = BatchLayout(subject.model)
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> tuple["nn.Module", "torch.Tensor"]:
-        layer = SequenceInt8Linear(weight, bias, layout, settings.threshold)
-        return layer, layer.dense_weight()
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
+        return SequenceInt8Linear(weight, bias, layout, settings.threshold)
 
     return build, {
         "activations": "rounded to float16, then to int8 a token; outlier features in float16",
@@ -109,12 +106,9 @@ def _int8(subject: "Subject", settings: BitsAndBytesConfig) -> tuple[Any, dict[s
 def _four(settings: BitsAndBytesConfig) -> tuple[Any, dict[str, Any]]:
     from src.compression.layers.bitsandbytes import FourBitLinear
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> tuple["nn.Module", "torch.Tensor"]:
-        layer = FourBitLinear(
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
+        return FourBitLinear(
             weight, bias, settings.scheme, settings.block_size, settings.double_quant
         )
-        return layer, layer.dense_weight()
 
     return build, {"activations": "in the model's own precision"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from src.choices import help_, one_of
-from src.compression.linears import find_linears, replace_linears, stored_bits
+from src.compression.linears import find_linears, replace_linears
 from src.compression.receipt import describe_change
 from src.compression.registry import Outcome, compression
 from src.errors import InputError, Unsupported
@@ -80,14 +80,11 @@ def cast(subject: "Subject", settings: CastConfig) -> Outcome:
         return Outcome(changes, {}, nominal_bits=bits)
     from src.compression.layers.cast_weight import CastLinear
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> tuple["nn.Module", "torch.Tensor"]:
-        layer = CastLinear(weight, bias, dtype)
-        return layer, layer.dense_weight()
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
+        return CastLinear(weight, bias, dtype)
 
     linears, skipped = find_linears(subject, settings.conv1d)
-    changes = replace_linears(subject, linears, build, stored_bits)
+    changes = replace_linears(subject, linears, build)
     return Outcome(changes, skipped, nominal_bits=bits)
 
 

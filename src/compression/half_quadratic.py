@@ -53,12 +53,9 @@ def quantize(subject: "Subject", settings: HqqConfig) -> Outcome:
     library("hqq.core.quantize")
     from src.compression.layers.hqq import HalfQuadraticLinear
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> tuple["nn.Module", "torch.Tensor"]:
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
         dense = dense_layer(weight, bias)
-        layer = HalfQuadraticLinear(dense, settings.weight_bits, settings.group_size)
-        return layer, layer.dense_weight()
+        return HalfQuadraticLinear(dense, settings.weight_bits, settings.group_size)
 
     def unfit(shape: "torch.Size") -> str:
         size = settings.group_size

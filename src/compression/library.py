@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from src.compression.linears import Build, find_linears, replace_linears, stored_bits
+from src.compression.linears import Build, find_linears, replace_linears
 from src.compression.registry import Outcome
 from src.compression.stack import libraries_of, methods_of
 from src.errors import InputError, Unsupported
@@ -97,7 +97,7 @@ def replace_by_library(
         if why:
             skipped[name] = why
             del linears[name]
-    return Outcome(replace_linears(subject, linears, build, stored_bits), skipped)
+    return Outcome(replace_linears(subject, linears, build), skipped)
 
 
 def dense_layer(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Linear":

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from src.models.subject import Subject
 
-Build = Callable[["torch.Tensor", "torch.Tensor | None"], "tuple[nn.Module, torch.Tensor]"]
-"""From a layer's weight (out, in) and bias to the new module and the weight it stands for."""
+Build = Callable[["torch.Tensor", "torch.Tensor | None"], "nn.Module"]
+"""From a layer's weight (out, in) and bias to a new module whose weight `dense_weight` knows."""
 
 
 def find_linears(
@@ -101,44 +101,39 @@ def ties(subject: "Subject", tables: dict[str, "nn.Module"]) -> dict[str, str]:
 
 
 def replace_linears(
-    subject: "Subject",
-    linears: dict[str, "nn.Module"],
-    build: Build,
-    bits: "float | Callable[[nn.Module], float]",
+    subject: "Subject", linears: dict[str, "nn.Module"], build: Build
 ) -> tuple[Change, ...]:
     """Replace each layer by what `build` makes of its weight and bias.
 
     Args:
         subject: The loaded subject; its model is changed.
         linears: As from `find_linears`.
-        build: From weight (out, in) and bias to the new module and the weight it stands for,
-            in the same shape.
-        bits: Stored bits per weight, or what tells them of a new module.
+        build: From weight (out, in) and bias to the new module, for a weight of the same shape.
 
     Returns:
-        One change a layer.
+        One change a layer, bits as the new ones really store them.
     """
     embedding = subject.model.get_input_embeddings().weight
     changes = []
     for name, module in linears.items():
-        weight, bias = linear_weight(module), getattr(module, "bias", None)
-        new, stands_for = build(weight, bias)
+        weight = linear_weight(module)
+        new = build(weight, getattr(module, "bias", None))
+        dense = dense_weight(new)
+        assert dense is not None
         tie = "input embeddings" if module.weight is embedding else ""
-        stored = bits(new) if callable(bits) else bits
-        kind = type(module).__name__
-        changes.append(describe_change(name, kind, weight, stands_for, stored, tie))
+        kind, bits = type(module).__name__, stored_bits(new, dense)
+        changes.append(describe_change(name, kind, weight, dense, bits, tie))
         put(subject.model, name, new)
     return tuple(changes)
 
 
-def stored_bits(module: "nn.Module") -> float:
-    """Count the bits per weight of a new layer: all that it stores besides its bias.
+def stored_bits(module: "nn.Module", dense: "torch.Tensor") -> float:
+    """Count the bits per weight of a layer: all that it stores besides its bias.
 
     Args:
-        module: A layer whose weight `dense_weight` knows.
+        module: The layer.
+        dense: The weight that it stands for.
     """
-    dense = dense_weight(module)
-    assert dense is not None
     return 8 * weight_bytes(module) / dense.numel()
 
 

@@ -62,19 +62,16 @@ def low_rank(subject: "Subject", settings: LowRankConfig) -> Outcome:
     """
     from src.compression.layers.low_rank import build as layer_of
     from src.compression.layers.low_rank import factors
-    from src.compression.linears import replace_linears, stored_bits
+    from src.compression.linears import replace_linears
     from src.compression.targets import linears_of
 
     ranks = []
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> tuple["nn.Module", "torch.Tensor"]:
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
         first, second = factors(weight, settings.rank, settings.energy)
         ranks.append(first.shape[0])
-        layer = layer_of(first, second, bias)
-        return layer, second @ first
+        return layer_of(first, second, bias)
 
     linears, skipped = linears_of(subject, settings.modules)
-    changes = replace_linears(subject, linears, build, stored_bits)
+    changes = replace_linears(subject, linears, build)
     return Outcome(changes, skipped, {"ranks": dict(zip(linears, ranks, strict=True))})

@@ -172,7 +172,7 @@ def _quantized(model: "nn.Module", everything: bool) -> "Iterator[tuple[str, nn.
 def _change(
     name: str, module: "nn.Module", original: "torch.Tensor | None", weight: "torch.Tensor"
 ) -> Change:
-    kind, bits = type(module).__name__, stored_bits(module)
+    kind, bits = type(module).__name__, stored_bits(module, weight)
     if original is not None and original.shape == weight.shape:
         return describe_change(name, kind, original, weight, bits)
     return replace(describe_change(name, kind, weight, weight, bits), relative_error=math.nan)

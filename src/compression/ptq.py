@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from src.choices import help_
-from src.compression.linears import find_linears, replace_linears, stored_bits
+from src.compression.linears import find_linears, replace_linears
 from src.compression.registry import Outcome, compression
 
 if TYPE_CHECKING:
@@ -41,12 +41,9 @@ def quantize_dynamic(subject: "Subject", settings: PtqConfig) -> Outcome:
 
     layout = BatchLayout(subject.model)
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> tuple["nn.Module", "torch.Tensor"]:
-        layer = DynamicInt8Linear(weight, bias, layout)
-        return layer, layer.dense_weight()
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
+        return DynamicInt8Linear(weight, bias, layout)
 
     linears, skipped = find_linears(subject, settings.conv1d)
-    changes = replace_linears(subject, linears, build, bits=stored_bits)
+    changes = replace_linears(subject, linears, build)
     return Outcome(changes, skipped, nominal_bits=8.0)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from src.choices import at_least, help_, one_of
 from src.compression.library import MODULES, dense_layer, library, replace_by_library
-from src.compression.linears import dense_weight
 from src.compression.registry import Outcome, compression
 from src.errors import InputError, Unsupported
 
@@ -88,18 +87,14 @@ def quantize(subject: "Subject", settings: TorchaoConfig) -> Outcome:
     config = _config(quantization, settings)
     size = (settings.group_size or 128) if settings.scheme == "int4" else settings.group_size
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> tuple["nn.Module", "torch.Tensor"]:
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
         from torch import nn
 
         # torchao works on the children of a module.
         holder = nn.Sequential(dense_layer(weight, bias))
         quantization.quantize_(holder, config)
         holder.requires_grad_(False)
-        stands_for = dense_weight(holder[0])
-        assert stands_for is not None
-        return holder[0], stands_for
+        return holder[0]
 
     def unfit(shape: "torch.Size") -> str:
         grouped = settings.scheme in ("intx", "int4") and size is not None

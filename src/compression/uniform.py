@@ -116,9 +116,7 @@ def quantize_uniform(subject: "Subject", settings: UniformConfig) -> Outcome:
     build = _builder(subject, settings, grid, packed)
     # Both layers of a tied pair hold one packed weight, which is one change.
     changes += tuple(
-        change
-        for change in replace_linears(subject, linears, build, stored_bits)
-        if change.module not in tied
+        change for change in replace_linears(subject, linears, build) if change.module not in tied
     )
     skipped |= {linear: f"shares the packed weight of {table}" for linear, table in tied.items()}
     details = {"tied": tied} if tied else {}
@@ -148,8 +146,9 @@ def _replace_tables(
         weight = module.get_parameter("weight").detach()
         packed = quantize(weight, grid)
         new = UniformEmbedding(packed, grid, weight.shape[1], weight.dtype)
-        bits, tie = stored_bits(new), kept.get(name, "")
-        changes.append(describe_change(name, "Embedding", weight, new.dense_weight(), bits, tie))
+        dense, tie = new.dense_weight(), kept.get(name, "")
+        bits = stored_bits(new, dense)
+        changes.append(describe_change(name, "Embedding", weight, dense, bits, tie))
         put(subject.model, name, new)
         found[weight.data_ptr()] = packed
     return found, tuple(changes)
@@ -165,11 +164,8 @@ def _builder(
 
     layout = BatchLayout(subject.model)
 
-    def build(
-        weight: "torch.Tensor", bias: "torch.Tensor | None"
-    ) -> "tuple[nn.Module, torch.Tensor]":
+    def build(weight: "torch.Tensor", bias: "torch.Tensor | None") -> "nn.Module":
         own = packed.get(weight.data_ptr()) or quantize(weight, grid)
-        layer = UniformLinear(own, grid, weight.shape[1], bias, settings.activation_bits, layout)
-        return layer, layer.dense_weight()
+        return UniformLinear(own, grid, weight.shape[1], bias, settings.activation_bits, layout)
 
     return build
