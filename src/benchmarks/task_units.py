@@ -6,13 +6,12 @@ accuracies and a margin in points holds for all.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from src.statistics.estimand import Estimand, Float, Integer, Mask, Model, Sums, percentage
+from src.statistics.estimand import Estimand, Exchangeable, Float, Mask, Model, Sums, percentage
 
 
 def task_estimand(metric: str, rows: pd.DataFrame) -> Estimand:
@@ -96,28 +95,16 @@ def _product_moment(sums: Float) -> Float:
 
 
 @dataclass(frozen=True, eq=False)
-class RankCorrelation:
+class RankCorrelation(Exchangeable):
     """Spearman's rank correlation, times 100; ties have the mean of their ranks.
 
     Attributes:
-        units: Names of the n examples.
         truth: Values to predict, shape (n,).
         found: Predictions, shape (n,).
     """
 
-    units: tuple[str, ...]
     truth: Float
     found: Float
-
-    @cached_property
-    def strata(self) -> Integer:
-        """All units are one stratum."""
-        return np.zeros(len(self.units), dtype=np.int64)
-
-    @cached_property
-    def swappable(self) -> Mask:
-        """All units may be exchanged."""
-        return np.ones(len(self.units), dtype=np.bool_)
 
     def evaluate(self, weights: Float) -> Float:
         """Give the values, shape (B,), for weights of shape (B, n)."""

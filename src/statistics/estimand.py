@@ -57,19 +57,15 @@ class Model(Resamplable, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Sums:
-    """A function of sums over units, such as a ratio: combine(Σ weight · part).
+@dataclass(frozen=True, eq=False)
+class Exchangeable:
+    """Units of one kind: resampled all together, and each may be exchanged between two cells.
 
     Attributes:
         units: Names of the n units.
-        parts: What each unit adds, shape (n, k).
-        combine: From sums of shape (B, k) to values of shape (B,).
     """
 
     units: tuple[str, ...]
-    parts: Float
-    combine: Combine
 
     @cached_property
     def strata(self) -> Integer:
@@ -80,6 +76,19 @@ class Sums:
     def swappable(self) -> Mask:
         """All units may be exchanged."""
         return np.ones(len(self.units), dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class Sums(Exchangeable):
+    """A function of sums over units, such as a ratio: combine(Σ weight · part).
+
+    Attributes:
+        parts: What each unit adds, shape (n, k).
+        combine: From sums of shape (B, k) to values of shape (B,).
+    """
+
+    parts: Float
+    combine: Combine
 
     def evaluate(self, weights: Float) -> Float:
         """Give the values, shape (B,), for weights of shape (B, n)."""
