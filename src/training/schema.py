@@ -26,10 +26,6 @@ class RunConfig:
     resume_step: int | None = field(
         default=None, metadata=help_("state in `out` to go on from; null: the last, if any")
     )
-    corpus: CorpusConfig = field(default=MISSING, metadata=help_("the text"))
-    training: TrainingConfig = field(
-        default_factory=TrainingConfig, metadata=help_("how the loop runs")
-    )
     tracker: Any = field(
         default=MISSING, metadata=help_("where the loss curve is logged, beside the disk")
     )
@@ -37,7 +33,17 @@ class RunConfig:
 
 
 @dataclass
-class PretrainConfig(RunConfig):
+class TextRunConfig(RunConfig):
+    """What those have that train on running text."""
+
+    corpus: CorpusConfig = field(default=MISSING, metadata=help_("the text"))
+    training: TrainingConfig = field(
+        default_factory=TrainingConfig, metadata=help_("how the loop runs")
+    )
+
+
+@dataclass
+class PretrainConfig(TextRunConfig):
     """A model trained from random weights."""
 
     architecture: ArchitectureConfig = field(default=MISSING, metadata=help_("the model's shape"))
@@ -45,7 +51,7 @@ class PretrainConfig(RunConfig):
 
 
 @dataclass
-class DistillConfig(RunConfig):
+class DistillConfig(TextRunConfig):
     """A student trained to be like its teacher."""
 
     distillation: DistillationConfig = field(

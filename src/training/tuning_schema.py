@@ -12,19 +12,15 @@ from src.data.config import DataConfig
 from src.errors import InputError
 from src.statistics.config import StatisticsConfig
 from src.system.config import SystemConfig
+from src.training.schema import RunConfig
 from src.training.tuning_config import TuningConfig, TuningLoopConfig
 
 
 @dataclass
-class FinetuneConfig:
+class FinetuneConfig(RunConfig):
     """A model tuned on a task."""
 
-    name: str = field(default=MISSING, metadata=help_("short name for W&B and folders"))
     seed: int = field(default=0, metadata=help_("of the task's head, order and dropout"))
-    out: str = field(default=MISSING, metadata=help_("folder that the run is written to"))
-    resume_step: int | None = field(
-        default=None, metadata=help_("state in `out` to go on from; null: the last, if any")
-    )
     model: Any = field(default=MISSING, metadata=help_("what is tuned"))
     compression: Any = field(
         default=MISSING, metadata=help_("what it is compressed by, before and all through tuning")
@@ -42,10 +38,6 @@ class FinetuneConfig:
     statistics: StatisticsConfig = field(
         default_factory=StatisticsConfig, metadata=help_("intervals of the scores")
     )
-    tracker: Any = field(
-        default=MISSING, metadata=help_("where the loss curve is logged, beside the disk")
-    )
-    dry: bool = field(default=False, metadata=help_("compose, check and print only"))
 
     def __post_init__(self) -> None:
         """Check what concerns several groups.
