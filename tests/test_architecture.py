@@ -66,7 +66,7 @@ def test_other_libraries_do_not_talk_into_the_bench():
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the project that an addition can be made to."""
-    for folder in ("src", "conf", "conf_training"):
+    for folder in ("src", "conf"):
         subprocess.run(["cp", "-r", str(ROOT / folder), str(tmp_path / folder)], check=True)
     return tmp_path
 

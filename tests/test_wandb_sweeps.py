@@ -1,4 +1,4 @@
-"""The W&B sweep files in wandb_sweeps: W&B takes them, and their cells are ours.
+"""The W&B sweep files in conf/wandb_sweeps: W&B takes them, and their cells are ours.
 
 tests/oracle/wandb_sweep_schema.json is config/schema.json of W&B's package `sweeps` 0.3.0 (MIT).
 """
@@ -17,7 +17,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from src import schema, sweep
 from src.schema import ROOT, typed
 
-FILES = sorted((ROOT / "wandb_sweeps").glob("*.yaml"))
+FILES = sorted((ROOT / "conf" / "wandb_sweeps").glob("*.yaml"))
 SCHEMA = json.loads((ROOT / "tests" / "oracle" / "wandb_sweep_schema.json").read_text())
 schema.register()
 sweep.register()
@@ -89,7 +89,7 @@ def test_wandb_can_tell_which_cells_it_has_tried(path):
 
 @pytest.mark.parametrize("name", ["masked", "pythia"])
 def test_the_papers_grid_is_that_of_its_tables(name):
-    content = load(ROOT / "wandb_sweeps" / f"{name}.yaml")
+    content = load(ROOT / "conf" / "wandb_sweeps" / f"{name}.yaml")
     paper = OmegaConf.to_container(
         OmegaConf.load(ROOT / "conf" / "paper" / name / "emnlp2023.yaml")
     )
@@ -102,7 +102,7 @@ def test_the_papers_grid_is_that_of_its_tables(name):
 
 
 def test_cells_of_one_wandb_sweep_are_one_sweep_and_do_not_share_a_folder():
-    content = load(ROOT / "wandb_sweeps" / "pythia.yaml")
+    content = load(ROOT / "conf" / "wandb_sweeps" / "pythia.yaml")
     lines = [line[4:] for line in commands(content, grid(content))]
     assert {sweep.sweep_name(line, "ab12") for line in lines} == {"wandb-ab12"}
     assert len({sweep.run_name(line, "ab12") for line in lines}) == len(lines) == 252

@@ -89,7 +89,7 @@ def main(job: Callable[[], Any], config_name: str) -> None:
 
     Args:
         job: Decorated by Hydra.
-        config_name: Its primary config in conf_training.
+        config_name: Its primary config in conf/training.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in src/main.py
@@ -101,8 +101,7 @@ def main(job: Callable[[], Any], config_name: str) -> None:
     except (InputError, Unsupported) as error:
         failure = f"error: {error}"
     except (HydraException, OmegaConfBaseException) as error:
-        # src.finetune has groups of src.main besides its own.
-        failure = explain(error, CONF, CONF.with_name("conf"))
+        failure = explain(error, CONF, CONF.parent)
     sys.exit(failure)
 
 

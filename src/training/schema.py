@@ -13,7 +13,7 @@ from src.training.config import ArchitectureConfig, DistillationConfig, Training
 from src.training.data_config import CorpusConfig, TokenizerConfig
 from src.training.transforms.registry import schemas
 
-CONF = Path(__file__).parents[2] / "conf_training"
+CONF = Path(__file__).parents[2] / "conf" / "training"
 
 
 @dataclass

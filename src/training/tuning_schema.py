@@ -1,4 +1,4 @@
-"""The typed shape of `conf_training/finetune.yaml`."""
+"""The typed shape of `conf/training/finetune.yaml`."""
 
 from dataclasses import dataclass, field
 from typing import Any

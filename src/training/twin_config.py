@@ -18,7 +18,7 @@ JOIN = "+"
 
 
 def interventions() -> list[str]:
-    """List the changes of the data that there are: those of `conf_training/corpus/transform`."""
+    """List the changes of the data that there are: those of `conf/training/corpus/transform`."""
     return sorted(path.stem for path in (CONF / "corpus" / "transform").glob("*.yaml"))
 
 
