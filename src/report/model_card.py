@@ -178,7 +178,9 @@ def _comparison(twin: Cell, student: Cell) -> str:
             if where == (headline.benchmark, headline.category, headline.metric):
                 lines.append(
                     f"- {' '.join(where)}: {row['value_a']:.1f} without a teacher, "
-                    f"{row['value_b']:.1f} with it: {verdict(row, settings.alpha).sentence}"
+                    f"{row['value_b']:.1f} with it, a difference of {row['difference']:.1f} "
+                    f"({row['ci_low']:.1f} to {row['ci_high']:.1f}): "
+                    f"{verdict(row, settings.alpha).sentence}"
                 )
     return "\n".join(lines)
 

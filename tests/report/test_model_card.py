@@ -41,6 +41,29 @@ def test_the_best_causal_model_is_the_one_called_tiny():
     assert scores["pythia-1.3m/step5100"] > 65
 
 
+def test_the_student_and_its_twin_are_compared_with_intervals():
+    """Of the same items, so an interval is narrower than that of either score."""
+    number = r"(-?[\d.]+)"
+    rows = re.findall(
+        rf"^- .*: {number} without a teacher, {number} with it, a difference of {number} "
+        rf"\({number} to {number}\): ",
+        TEXT,
+        re.MULTILINE,
+    )
+    scores = re.findall(
+        rf"{number} \({number} to {number}\)",
+        TEXT.partition("tiny_distilbert_twin |")[2].partition("\n")[0],
+    )
+    assert len(rows) == len(scores) == 3
+    for row, score in zip(rows, scores, strict=True):
+        without, with_it, difference, low, high = map(float, row)
+        alone, lowest, highest = map(float, score)
+        assert without == alone
+        assert with_it - without == pytest.approx(difference, abs=0.11)
+        assert low < difference < high
+        assert high - low < highest - lowest
+
+
 def test_models_that_were_not_measured_are_named(tmp_path, capsys):
     with pytest.raises(InputError, match="no finished cell of bert, "):
         card(tmp_path)
