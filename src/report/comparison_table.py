@@ -127,16 +127,44 @@ def notes(sweep: Sweep) -> Iterator[str]:
 
 def _lm_notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Name the pairs whose bias is to be read together with their LM score."""
-    told: dict[str, dict[str, None]] = {}
-    for row in rows:
-        joint = row.get("joint") or {}
-        if joint.get("breakage") or joint.get("lm_at_chance"):
-            told.setdefault(f"{row['pair']}: {joint['reading']}", {})[
-                f"{row['benchmark']} {row['category']}"
-            ] = None
-    for reading, metrics in told.items():
+    for reading, pairs in joint_readings(rows).items():
         # Each is read from its own interval; the marks alone are adjusted for how many there are.
-        yield f"{reading} ({', '.join(metrics)}; unadjusted intervals)"
+        for pair, numbers in pairs.items():
+            yield f"{pair}: {reading} ({numbers}; unadjusted intervals)"
+
+
+def joint_readings(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Give the readings of bias with LM score that take a conclusion back.
+
+    Returns:
+        Reading -> pair -> the benchmarks' categories: "stereoset gender, race; seat (all 4)".
+    """
+    asked: dict[tuple[str, str], dict[str, None]] = {}
+    told: dict[str, dict[str, dict[str, dict[str, None]]]] = {}
+    for row in rows:
+        if row["kind"] != "bias":
+            continue
+        joint = row.get("joint") or {}
+        pair, benchmark, category = (row[name] for name in ("pair", "benchmark", "category"))
+        asked.setdefault((pair, benchmark), {})[category] = None
+        if joint.get("breakage") or joint.get("lm_at_chance"):
+            of_pair = told.setdefault(str(joint["reading"]), {}).setdefault(pair, {})
+            of_pair.setdefault(benchmark, {})[category] = None
+    return {
+        reading: {
+            pair: "; ".join(
+                f"{benchmark} {listed(list(some), len(asked[pair, benchmark]))}"
+                for benchmark, some in benchmarks.items()
+            )
+            for pair, benchmarks in pairs.items()
+        }
+        for reading, pairs in told.items()
+    }
+
+
+def listed(categories: Sequence[str], most: int) -> str:
+    """Name categories, or say that they are all there are."""
+    return f"(all {most})" if len(categories) == most > 1 else ", ".join(categories)
 
 
 def _count(rows: Sequence[Mapping[str, Any]], verdict: str) -> int:

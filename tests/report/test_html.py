@@ -12,6 +12,7 @@ import pytest
 
 from src.errors import InputError
 from src.report.cells import collect
+from src.report.comparison_table import joint_readings
 from src.report.flips import _flips
 from src.report.html import blocks, summary
 from src.report.html.__main__ import main
@@ -191,6 +192,23 @@ def test_marks_say_what_the_verdict_says():
     for verdict in MARKS:
         assert summary.tone(row(verdict), 0.05) in summary.TONES
     assert summary.tone(row("undecided", joint={"breakage": True}), 0.05) == "undecided"
+
+
+def test_readings_name_what_they_are_about_and_all_as_all():
+    def row(pair, benchmark, category, lost, kind="bias"):
+        joint = {"reading": "no gain", "breakage": lost} if kind == "bias" else None
+        about = {"pair": pair, "benchmark": benchmark, "category": category, "kind": kind}
+        return about | {"joint": joint}
+
+    rows = [row("a -> b", "seat", category, True) for category in ("race", "gender")]
+    rows += [
+        row("a -> b", "stereoset", category, category == "race") for category in ("gender", "race")
+    ]
+    rows += [row("a -> b", "stereoset", "race", True, "lm"), row("a -> c", "seat", "race", True)]
+    rows += [row("a -> d", "seat", "race", False)]
+    assert joint_readings(rows) == {
+        "no gain": {"a -> b": "seat (all 2); stereoset race", "a -> c": "seat race"}
+    }
 
 
 def test_items_are_those_of_the_parquet_files(page, sweep):

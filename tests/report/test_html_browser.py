@@ -272,6 +272,11 @@ def test_two_hundred_cells_of_a_hundred_thousand_items_open_quickly(browser, tmp
     told = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
     assert told["ProcessTime"] < 3
     assert page.locator("#cells-table tbody tr").count() == 200
+    # Twenty models have eight colours: those of the second round are told apart by their shape.
+    assert page.locator("#scatter-legend .swatch.again").count() == 8
+    squares = page.locator("#scatter-plot rect.bubble")
+    squares.first.wait_for(state="attached")
+    assert squares.count() == 80
     answered = page.evaluate(
         "block('overview').then(data => Object.values(data.answers).flat()"
         ".reduce((sum, key) => sum + data.sets[key].n, 0))"

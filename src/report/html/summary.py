@@ -1,10 +1,11 @@
 """What a sweep found, in sentences; every one is made of its comparisons, none is a judgement."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from src.report.comparison_table import joint_readings, listed
 from src.report.comparisons import Sweep
 from src.statistics.config import StatisticsConfig
 from src.tracking.keys import HEADLINES
@@ -92,16 +93,12 @@ def unchanged(sweep: Sweep) -> list[Finding]:
             cell,
             f"{sum(map(len, metrics.values()))} of {tested[cell]} numbers: "
             + "; ".join(
-                f"{metric} {_listed(known, tested[cell, metric])}"
+                f"{metric} {listed(known, tested[cell, metric])}"
                 for metric, known in metrics.items()
             ),
         )
         for cell, metrics in by_cell.items()
     ]
-
-
-def _listed(categories: Sequence[str], most: int) -> str:
-    return f"(all {most})" if len(categories) == most > 1 else ", ".join(categories)
 
 
 def _after(row: Row) -> str:
@@ -141,25 +138,13 @@ def answer(sweep: Sweep) -> str:
 
 def cautions(sweep: Sweep) -> Iterator[str]:
     """Say which changes of bias are to be read together with the LM score, and what is unknown."""
-    for reading, pairs in _readings(sweep).items():
-        told = "; ".join(f"{pair} ({', '.join(metrics)})" for pair, metrics in pairs.items())
-        yield f"{reading}: {told}. By unadjusted intervals."
+    for reading, pairs in joint_readings(headline_rows(sweep)).items():
+        told = " · ".join(
+            f"{pair.partition(' -> ')[2]}: {numbers}" for pair, numbers in pairs.items()
+        )
+        yield f"{reading[:1].upper()}{reading[1:]}. {told}. By unadjusted intervals."
     if sweep.settings and tally(sweep).get("undecided"):
         yield from _undecided(sweep)
-
-
-def _readings(sweep: Sweep) -> dict[str, dict[str, list[str]]]:
-    """Group the joint readings that take a conclusion back: reading -> pair -> metrics."""
-    told: dict[str, dict[str, list[str]]] = {}
-    for row in headline_rows(sweep):
-        joint = row.get("joint") or {}
-        if joint.get("breakage") or joint.get("lm_at_chance"):
-            reading = str(joint["reading"])
-            pair = _after(row)
-            told.setdefault(reading[:1].upper() + reading[1:], {}).setdefault(pair, []).append(
-                f"{row['benchmark']} {row['category']}"
-            )
-    return told
 
 
 def _undecided(sweep: Sweep) -> Iterator[str]:

@@ -24,7 +24,7 @@ function curves(data, openPanel) {
   function draw(width) {
     const labels = all().map((one) => one.label);
     const lines = all().filter((one) => !state.hidden.has(one.label)).map((one) => ({
-      ...one, colour: `s${labels.indexOf(one.label) % 8}`, dashes: DASHES[labels.indexOf(one.label) % DASHES.length],
+      ...one, colour: looks(labels.indexOf(one.label)), dashes: DASHES[labels.indexOf(one.label) % DASHES.length],
       points: one.cells.map((cell, index) => ({ cell, at: one.at[index], value: value[state.row][cell], low: low[state.row][cell], high: high[state.row][cell] })).filter((point) => point.value !== null),
     })).filter((one) => one.points.length);
     const points = lines.flatMap((one) => one.points);
@@ -42,7 +42,7 @@ function curves(data, openPanel) {
     const reach = [];
     svg.append(...lines.map((one) => band(one, x, y)), ...lines.map((one) => curve(one, x, y)));
     for (const one of lines) for (const point of one.points) {
-      const element = s("g", { class: "point circle" }, s("circle", { class: one.colour, cx: x(point.at), cy: y(point.value), r: 4 }), s("circle", { class: "hit", cx: x(point.at), cy: y(point.value), r: 10 }));
+      const element = s("g", { class: "point circle" }, dot(one.colour, x(point.at), y(point.value), 4), s("circle", { class: "hit", cx: x(point.at), cy: y(point.value), r: 10 }));
       svg.append(element);
       reach.push({ element, spot: { x: x(point.at), y: y(point.value) }, lines: said(one, point), open: () => openPanel(point.cell) });
     }

@@ -29,6 +29,17 @@ function apart(x, label, letter = 6.6, gap = 8) {
   return steps;
 }
 
+/** Give the class of the nth model or series: eight colours, which come again with another shape. */
+function looks(index) {
+  return `s${index % 8}${Math.floor(index / 8) % 2 ? " again" : ""}`;
+}
+
+/** Draw a point of a class of looks(): round, or square where the colours come again. */
+function dot(classes, x, y, r) {
+  const square = { x: x - r * 0.9, y: y - r * 0.9, width: r * 1.8, height: r * 1.8 };
+  return classes.split(" ").includes("again") ? s("rect", { class: classes, ...square }) : s("circle", { class: classes, cx: x, cy: y, r });
+}
+
 /** Draw a comparison's mark: its shape says the same as its colour. */
 function glyph(tone, x, y, r = 5) {
   const about = { class: `glyph tone-${tone}` };

@@ -42,7 +42,7 @@ function scatter(data, openPanel) {
   }
 
   function colour(cell) {
-    return `s${models.indexOf(cell.model) % 8}`;
+    return looks(models.indexOf(cell.model));
   }
 
   function behind(cell, places, x, y) {
@@ -57,7 +57,7 @@ function scatter(data, openPanel) {
 
   function bubble(cell, { x, y, r }) {
     return s("g", { class: "point circle" },
-      s("circle", { class: `bubble ${colour(cell)}${cell.dense ? " dense" : ""}`, cx: x, cy: y, r }),
+      dot(`bubble ${colour(cell)}${cell.dense ? " dense" : ""}`, x, y, r),
       s("circle", { class: "hit", cx: x, cy: y, r: Math.max(r, 9) }));
   }
 
@@ -93,7 +93,7 @@ function toggles(names, hidden, change) {
       if (hidden.has(name)) hidden.delete(name); else hidden.add(name);
       button.setAttribute("aria-pressed", String(!hidden.has(name)));
       change();
-    } }, h("span", { class: `swatch s${index % 8}` }), name);
+    } }, h("span", { class: `swatch ${looks(index)}` }), name);
     return button;
   });
 }
