@@ -37,7 +37,8 @@ class Best:
         """Say it in a few words."""
         if self.tied is None or self.checkpoints < 2:
             return f"best of {self.checkpoints}"
-        return f"best of {self.checkpoints}, {self.tied} as good"
+        others = {1: "no other", 2: "1 other"}.get(self.tied, f"{self.tied - 1} others")
+        return f"best of {self.checkpoints}, {others} as good"
 
 
 @functools.cache  # two tables ask for each

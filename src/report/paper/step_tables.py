@@ -19,7 +19,7 @@ COLUMNS = (
 )
 FLAT = (
     "Curves of LM score over pretraining are flat, so that a best step alone says little: behind "
-    "it is how many checkpoints are as good as far as the items can tell (the model confidence set "
+    "it is how many others are as good as far as the items can tell (the model confidence set "
     "of Hansen, Lunde and Nason, 2011, at the level of the intervals)."
 )
 LIKE_FOR_LIKE = (
