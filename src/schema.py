@@ -11,7 +11,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 import src.benchmarks
 import src.compression
-from src import stacks
+from src import groups, stacks
 from src.benchmarks.registry import BENCHMARKS
 from src.choices import help_
 from src.compression.registry import METHODS
@@ -94,9 +94,10 @@ def register() -> None:
     for package in (src.benchmarks, src.compression):
         import_modules(package)
     stacks.register()
+    groups.register()
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
-    groups: dict[str, dict[str, type[Any]]] = {
+    schemas: dict[str, dict[str, type[Any]]] = {
         "model": MODELS,
         "compression": {kind: method.settings for kind, method in METHODS.items()},
         "benchmark": {kind: settings for kind, (settings, _) in BENCHMARKS.items()},
@@ -108,8 +109,8 @@ def register() -> None:
         "statistics": {"statistics": StatisticsConfig},
         "paper": {"paper": PaperConfig},
     }
-    for group, schemas in groups.items():
-        for name, schema in schemas.items():
+    for group, kinds in schemas.items():
+        for name, schema in kinds.items():
             store.store(group=f"{group}/schema", name=name, node=schema)
     OmegaConf.register_new_resolver("shipped", lambda path: str(ROOT / "src" / path), replace=True)
 

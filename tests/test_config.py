@@ -1,5 +1,7 @@
 """Every yaml composes and validates; names of sweeps and cells."""
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -29,10 +31,21 @@ def options(group):
 
 # conf/training is a root of its own: tests/training/test_training_config.py
 NOT_GROUPS = ("training", "wandb_sweeps")
+NO_GROUPS = {"sweep", "resume"}  # values of a config, not groups
 GROUPS = sorted(
     path.name for path in CONF.iterdir() if path.is_dir() and path.name not in NOT_GROUPS
 )
 EVERY = [(group, option) for group in GROUPS for option in options(group)]
+
+
+def test_the_help_lists_the_groups_of_a_cell_and_no_others():
+    """Not what is in conf/ for other programs, nor the schemas that yaml files begin with."""
+    template = compose("config", return_hydra_config=True).hydra.help.template
+    listed = dict(re.findall(r"^([\w/]+): (.+)$", template, re.MULTILINE))
+    assert {group: choices.split(", ") for group, choices in listed.items()} == {
+        group: options(group) for group in (*GROUPS, "paper/ladder", "paper/masked", "paper/pythia")
+    }
+    assert {*GROUPS} == {field.name for field in fields(schema.Config)} - NO_GROUPS | {"experiment"}
 
 
 @pytest.mark.parametrize(("group", "option"), EVERY)

@@ -101,6 +101,7 @@ def main(job: Callable[[], Any], config_name: str) -> None:
     except (InputError, Unsupported) as error:
         failure = f"error: {error}"
     except (HydraException, OmegaConfBaseException) as error:
+        # src.finetune has groups of src.main besides its own.
         failure = explain(error, CONF, CONF.parent)
     sys.exit(failure)
 

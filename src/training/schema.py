@@ -7,6 +7,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from src import groups
 from src.choices import help_
 from src.tracking.config import NoTrackerConfig, WandbConfig
 from src.training.config import ArchitectureConfig, DistillationConfig, TrainingConfig
@@ -60,11 +61,12 @@ class DistillConfig(TextRunConfig):
 
 
 def register() -> None:
-    """Put the schemas into Hydra's ConfigStore."""
+    """Put the schemas into Hydra's ConfigStore, and the resolver that the help uses."""
+    groups.register()
     store = ConfigStore.instance()
     store.store(name="schema_pretrain", node=PretrainConfig)
     store.store(name="schema_distill", node=DistillConfig)
-    groups: dict[str, dict[str, type[Any]]] = {
+    known: dict[str, dict[str, type[Any]]] = {
         "architecture": {"architecture": ArchitectureConfig},
         "corpus": {"corpus": CorpusConfig},
         "corpus/transform": schemas(),
@@ -73,6 +75,6 @@ def register() -> None:
         "distillation": {"distillation": DistillationConfig},
         "tracker": {"wandb": WandbConfig, "none": NoTrackerConfig},
     }
-    for group, kinds in groups.items():
+    for group, kinds in known.items():
         for name, node in kinds.items():
             store.store(group=f"{group}/schema", name=name, node=node)

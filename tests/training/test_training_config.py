@@ -93,3 +93,7 @@ def test_help_is_readable_and_free_of_torch(program):
     assert done.stdout.strip().endswith("set()")
     for word in (f"python -m src.{program}", "== Groups", "batch_tokens: 16384", "wandb"):
         assert word in done.stdout
+    listed = re.findall(
+        r"^([\w/]+): .*\w$", done.stdout.partition("== This config")[0], re.MULTILINE
+    )
+    assert set(listed) == {*SHARED, *OWN[program], "corpus/transform", "recipe"}
