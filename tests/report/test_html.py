@@ -13,10 +13,12 @@ import pytest
 from src.errors import InputError
 from src.report.cells import collect
 from src.report.comparison_table import joint_readings
+from src.report.comparisons import Sweep
 from src.report.flips import _flips
 from src.report.html import blocks, summary
 from src.report.html.__main__ import main
 from src.report.html.page import ASSETS, SCRIPTS, write_report
+from src.statistics.config import StatisticsConfig
 from src.statistics.verdict import MARKS
 from tests.report.report_sweep import EVIL, MODEL, write_sweep
 
@@ -192,6 +194,27 @@ def test_marks_say_what_the_verdict_says():
     for verdict in MARKS:
         assert summary.tone(row(verdict), 0.05) in summary.TONES
     assert summary.tone(row("undecided", joint={"breakage": True}), 0.05) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([2.5, 11.34], "what is undecided would have been found with power 0.8 from a change of "
+         "2.5 points on in the best case, of 11.3 in the worst."),
+        ([3.3, None, None], "1 of 3 would have been found with power 0.8 from a change of 3.3 "
+         "points on; in the others too little changed to tell."),
+        ([None], None),
+    ],
+)  # fmt: skip
+def test_what_the_undecided_could_have_shown_is_said_of_those_it_is_known_of(sizes, told):
+    rows = [
+        {"verdict": "undecided", "family": "headline", "kind": "bias", "unit": "%", "mde": size}
+        | {"pair": "a -> b", "benchmark": "seat", "category": "race", "joint": None}
+        for size in sizes
+    ]
+    sweep = Sweep(rows, "", StatisticsConfig(), [], False, "", {})
+    expected = [] if told is None else [f"Undecided is not unchanged: {told}"]
+    assert list(summary.cautions(sweep)) == expected
 
 
 def test_readings_name_what_they_are_about_and_all_as_all():

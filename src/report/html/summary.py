@@ -152,14 +152,20 @@ def _undecided(sweep: Sweep) -> Iterator[str]:
     power = sweep.settings.power if sweep.settings else StatisticsConfig().power
     rows = [row for row in headline_rows(sweep) if row["verdict"] == "undecided"]
     for unit in dict.fromkeys(row["unit"] for row in rows):
-        sizes = [row["mde"] for row in rows if row["unit"] == unit and row.get("mde") is not None]
-        if sizes:
-            form, name = (".1f", "points") if unit == "%" else (".2f", unit)
-            yield (
-                f"Undecided is not unchanged: what is undecided would have been found with power "
-                f"{power:g} from a change of {min(sizes):{form}} {name} on in the best case, of "
-                f"{max(sizes):{form}} in the worst."
-            )
+        asked = [row.get("mde") for row in rows if row["unit"] == unit]
+        sizes = sorted(size for size in asked if size is not None)
+        if not sizes:
+            continue
+        form, name = (".1f", "points") if unit == "%" else (".2f", unit)
+        least, most = f"{sizes[0]:{form}}", f"{sizes[-1]:{form}}"
+        unknown = len(asked) - len(sizes)
+        yield (
+            "Undecided is not unchanged: "
+            + (f"{len(sizes)} of {len(asked)}" if unknown else "what is undecided")
+            + f" would have been found with power {power:g} from a change of {least} {name} on"
+            + (f" in the best case, of {most} in the worst" if most != least else "")
+            + ("; in the others too little changed to tell." if unknown else ".")
+        )
 
 
 def _alpha(sweep: Sweep) -> float:
