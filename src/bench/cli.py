@@ -1,29 +1,22 @@
-"""The bench as a whole: its races in turn, each on disk once it is run."""
+"""The bench as a whole: what the command line says, and how it went."""
 
-import argparse
-import json
 from collections.abc import Sequence
-from typing import Any
 
-import torch
 from rich.console import Console
 
-from src.bench.options import ROWS, parser
-from src.bench.records import Record, print_table, verdict, write_json
-from src.bench.rows import Races
-from src.bench.samples import Sample, read_sample
-from src.bench.shapes import SHAPES
-from src.bench.subjects import read_tokenizer
-from src.device import resolve_device
+from src.bench.options import parser
 from src.errors import InputError
-from src.scoring.scorer import load_scorers
-from src.system.environment import environment
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; give the exit code, which is 1 where the two sides disagree."""
     known = parser()
     options = known.parse_args(arguments)
+    # Imported here: torch is not needed to print the help.
+    from src.bench.records import print_table, verdict
+    from src.bench.session import run_races
+    from src.device import resolve_device
+
     console = Console(width=None if Console().is_terminal else 120)
     try:
         resolve_device(options.device)
@@ -31,68 +24,9 @@ def main(arguments: Sequence[str]) -> int:
             from src.bench.cells import time_cells
 
             return time_cells(options, console)
-        records = _race(options, console)
+        records = run_races(options, console)
     except (InputError, OSError) as error:
         known.error(str(error))
     print_table(records, console)
     console.print(verdict(records), soft_wrap=True)
     return 0 if all(record.agrees for record in records) else 1
-
-
-def _race(options: argparse.Namespace, console: Console) -> list[Record]:
-    sample = read_sample(options.data_root, options.items)
-    for objective in ("masked", "causal"):
-        read_tokenizer(options.tokenizers, objective)
-    options.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(options.threads)
-    load_scorers()
-    _say(console, sample, options)
-    races, records = Races(sample, options, console), []
-    conditions = _conditions(sample, options)
-    earlier = _earlier(options, conditions)
-    write_json(options.out / "environment.json", {**conditions, "environment": environment()})
-    for row in options.only:
-        records += list(races.run(row))
-        # After each row, so that a run that is stopped can go on with `--only`.
-        new = {record.name: record.plain() for record in records}
-        kept = [one for one in earlier if one["name"] not in new]
-        write_json(options.out / "bench.json", [*kept, *new.values()])
-    return records
-
-
-def _earlier(options: argparse.Namespace, conditions: dict[str, Any]) -> list[dict[str, Any]]:
-    """Where only some rows are run, give the records of an earlier run in the same conditions."""
-    if set(options.only) == set(ROWS):
-        return []
-    try:
-        was = json.loads((options.out / "environment.json").read_text())
-        records = json.loads((options.out / "bench.json").read_text())
-    except (OSError, ValueError):
-        return []
-    same = all(was.get(key) == value for key, value in conditions.items())
-    return records if same else []
-
-
-def _say(console: Console, sample: Sample, options: argparse.Namespace) -> None:
-    console.print(
-        f"{sample}\n"
-        f"random weights of {options.shape} shape ({SHAPES[options.shape]['hidden_size']} wide, "
-        f"{SHAPES[options.shape]['num_hidden_layers']} layers) on {options.device}, "
-        f"{options.threads} threads, {options.repeats} round(s); "
-        "the engine runs between the halves of the loop\n"
-        "what sentences have in common grows with their number, so a sample understates the gain; "
-        "seat is the embeddings and as large a share of the permutation test",
-        soft_wrap=True,
-        highlight=False,
-    )
-
-
-def _conditions(sample: Sample, options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "sample": str(sample),
-        "shape": {"name": options.shape, **SHAPES[options.shape]},
-        "device": options.device,
-        "threads": options.threads,
-        "rounds": options.repeats,
-        "permutations": options.permutations,
-    }
