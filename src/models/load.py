@@ -178,6 +178,8 @@ def _from_pretrained(
             dtype=dtype,
             trust_remote_code=False,
             output_loading_info=True,
+            # Named in its report instead of raised without a name; check_weights refuses them.
+            ignore_mismatched_sizes=True,
         )
         if spread.on:
             return spread.load(load, device)
@@ -211,12 +213,12 @@ def load_tokenizer(config: ModelConfig, source: Source) -> Any:
     """Load a checkpoint's tokenizer.
 
     Raises:
-        InputError: There is none that can be used.
+        InputError: There is none that can be used, or it has special tokens only.
     """
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             location(source),
             revision=source.commit or source.revision,
             trust_remote_code=False,
@@ -224,6 +226,15 @@ def load_tokenizer(config: ModelConfig, source: Source) -> Any:
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(f"model.id={config.id}: no usable tokenizer: {error}") from error
+    # Of a checkpoint without a tokenizer's files, transformers makes one that knows no word: every
+    # text is then a row of unknown tokens, or empty, and all scores are ties.
+    if not tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys():
+        raise InputError(
+            f"model.id={config.id}: its tokenizer knows no words, only {len(tokenizer)} special "
+            "tokens; are its files (tokenizer.json, or vocab.txt and the like) missing beside the "
+            "weights? Save the tokenizer that the model was trained with into the same folder."
+        )
+    return tokenizer
 
 
 def with_weight_files(source: Source) -> Source:

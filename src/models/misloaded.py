@@ -66,7 +66,8 @@ def check_nothing_fits(model: "PreTrainedModel", report: dict[str, Any], name: s
     Raises:
         InputError: The checkpoint held weights that the class has.
     """
-    loaded = {key for key, _ in model.named_parameters()} - set(report["missing_keys"])
+    random = {*report["missing_keys"], *(key for key, *_ in report.get("mismatched_keys", ()))}
+    loaded = {key for key, _ in model.named_parameters()} - random
     if loaded:
         raise InputError(
             f"model.id={name}: {len(loaded)} weights of a {type(model).__name__} are in this "

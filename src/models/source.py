@@ -39,13 +39,19 @@ def find_source(config: ModelConfig) -> tuple[Source, "PretrainedConfig"]:
     local = folder.is_dir()
     if not local and (config.id.startswith((".", "/", "~")) or config.id.count("/") > 1):
         raise InputError(f"model.id={config.id}: there is no such folder.")
+    if local and not config.gguf and not (folder / "config.json").is_file():
+        raise InputError(
+            f"model.id={config.id}: the folder holds no config.json, so it is no checkpoint that "
+            "transformers wrote; name the folder that has config.json beside the weights."
+        )
     try:
         architecture = _architecture(
             config, str(folder) if local else config.id, None if local else config.revision
         )
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    # Any kind: each architecture checks its own config, and a wrong type raises what it likes.
+    except Exception as error:
         raise InputError(_cannot_read(config, local, error)) from error
     if local:
         files = [folder / config.gguf] if config.gguf else weight_files(folder)
@@ -157,7 +163,10 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _cannot_read(config: ModelConfig, local: bool, error: Exception) -> str:
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first_line = lines[0] if lines else type(error).__name__
+    if first_line.endswith(":"):  # "Validation error for field 'hidden_size':" and what it is
+        first_line = " ".join(lines[:2])
     if local:
         return f"model.id={config.id}: its config.json cannot be used ({first_line})."
     return (

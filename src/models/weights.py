@@ -35,7 +35,7 @@ def check_weights(model: "PreTrainedModel", report: dict[str, Any], source: Sour
         InputError: Weights are missing, of another shape, or left over and no known constant.
     """
     missing = sorted(report["missing_keys"])
-    mismatched = sorted(str(entry) for entry in report.get("mismatched_keys", ()))
+    mismatched = sorted(_of_another_shape(*entry) for entry in report.get("mismatched_keys", ()))
     unexpected = _unknown(set(report["unexpected_keys"]) - _explained(model), source)
     faults = {"missing": missing, "of another shape": mismatched, "unexpected": unexpected}
     said = [f"{len(keys)} {what} (first: {keys[0]})" for what, keys in faults.items() if keys]
@@ -50,6 +50,10 @@ def check_weights(model: "PreTrainedModel", report: dict[str, Any], source: Sour
         f"weights {'; '.join(said)}. {danger} Use the class the checkpoint was saved with (its "
         "config.json) or another checkpoint."
     )
+
+
+def _of_another_shape(name: str, stored: Iterable[int], wanted: Iterable[int]) -> str:
+    return f"{name}: {tuple(stored)} in the file, {tuple(wanted)} by config.json"
 
 
 def _explained(model: "PreTrainedModel") -> set[str]:

@@ -62,7 +62,33 @@ def test_unexpected_weight_is_refused(copied):
 def test_weight_of_another_shape_is_refused(copied):
     folder = copied("gpt2")
     edit_weights(folder, lambda w: w.update({"transformer.wpe.weight": torch.ones(9, 32)}))
-    with pytest.raises(InputError, match="gpt2"):
+    told = r"1 of another shape \(first: transformer.wpe.weight: \(9, 32\) in the file, \(\d+, 32\) by"
+    with pytest.raises(InputError, match=told):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "gpt_neox"])
+def test_folder_without_a_tokenizer(name, copied):
+    # transformers makes one of special tokens for it: [UNK] for every word, or no token at all.
+    folder = copied(name)
+    for file in {*folder.glob("*token*"), *folder.glob("vocab*"), *folder.glob("merges*")}:
+        file.unlink()
+    with pytest.raises(InputError, match=f"{name}: its tokenizer knows no words, only"):
+        open_folder(folder)
+
+
+def test_folder_without_a_config(copied):
+    folder = copied("bert")
+    (folder / "config.json").unlink()
+    with pytest.raises(InputError, match=r"bert: the folder holds no config\.json"):
+        open_folder(folder)
+
+
+def test_config_of_a_wrong_type(copied):
+    folder = copied("bert")
+    config = json.loads((folder / "config.json").read_text()) | {"hidden_size": "big"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"config\.json cannot be used \(.*'hidden_size'.*'big'"):
         open_folder(folder)
 
 
