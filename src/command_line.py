@@ -2,6 +2,7 @@
 
 import atexit
 import dataclasses
+import errno
 import os
 import re
 import shutil
@@ -21,6 +22,13 @@ PLACES = (
     *("hydra.job_logging", "hydra.hydra_logging"),
 )
 """Overrides that say where a process writes."""
+
+
+UNWRITABLE = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+)
+"""What the system says of a place that nothing can be written to."""
 
 
 def is_first_process() -> bool:
@@ -97,3 +105,26 @@ def explain(error: Exception, *confs: Path) -> str:
             lines.append("the keys there are:")
             lines += [f"  {field.name}: {field.metadata.get('help', '')}" for field in fields]
     return "\n".join(lines)
+
+
+def explain_unwritable(error: Exception) -> str:
+    """Say what to do where Hydra cannot make a folder, or a file in it, before any job runs.
+
+    Args:
+        error: What came out of Hydra.
+
+    Returns:
+        The message.
+
+    Raises:
+        Exception: `error` itself, where it is of another kind.
+    """
+    # logging's own error of a log file that it cannot open only names the handler.
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if not isinstance(cause, OSError) or cause.errno not in UNWRITABLE:
+        raise error
+    return (
+        f"error: {cause.filename or 'the output folder'} could not be written: {cause.strerror}. "
+        "Free some space there, or choose an output folder that can be written to (hydra.run.dir, "
+        "hydra.sweep.dir)."
+    )

@@ -163,6 +163,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(f"{__doc__}\nThe other arguments are those of `python -m src.main`.")
         return
+    quiet_libraries()
     schema.register()
     sweep.register()
     quiet_libraries()

@@ -114,6 +114,7 @@ def test_default_is_all_three_benchmarks():
         (["compression=fp16", "compression.mode=all"], "weights, model"),
         (["tracker.mode=onlin"], "Did you mean 'online'?"),
         (["debug.limit=0"], "debug.limit=0"),
+        (["drift.seed=-1"], "drift.seed=-1 is not possible; it must be at least 0"),
     ],
 )
 def test_impossible_values_name_key_and_choices(overrides, message):

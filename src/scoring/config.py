@@ -52,9 +52,10 @@ class DriftConfig:
     )
 
     def __post_init__(self) -> None:
-        """Check the number.
+        """Check the numbers.
 
         Raises:
-            InputError: It is negative.
+            InputError: One is negative.
         """
         at_least("drift.requests", self.requests, 0)
+        at_least("drift.seed", self.seed, 0)

@@ -96,6 +96,35 @@ def test_a_missing_folder_of_configs_is_named(program, tmp_path):
     assert code == f"error: Additional config directory '{tmp_path / 'absent'}' not found"
 
 
+@pytest.mark.parametrize("mode", ["run", "sweep"])
+def test_an_output_folder_that_cannot_be_made_is_named(mode, program, cells, tmp_path):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "out"
+    multirun = ["-m"] * (mode == "sweep")
+    code, _ = program(*multirun, f"hydra.{mode}.dir={folder}", *QUIET)
+    assert code.startswith(f"error: {folder} could not be written: Not a directory. Free some")
+    assert not cells
+
+
+def test_a_log_that_cannot_be_written_is_named(program, cells, tmp_path):
+    (tmp_path / "out" / "main.log").mkdir(parents=True)
+    # Refused by its kind here and by its permissions elsewhere; logging names only its handler.
+    code, _ = program(f"hydra.run.dir={tmp_path / 'out'}", "hydra.job.name=main")
+    assert code.startswith(f"error: {tmp_path / 'out' / 'main.log'} could not be written: ")
+    assert not cells
+
+
+def test_a_fault_is_not_taken_for_a_full_disk(program, monkeypatch):
+    def run_cell(*_):
+        raise ValueError("a fault") from FileNotFoundError(2, "No such file or directory", "x")
+
+    import src.cell
+
+    monkeypatch.setattr(src.cell, "run_cell", run_cell)
+    with pytest.raises(ValueError, match="a fault"):
+        program(*QUIET)
+
+
 def test_cells_that_ran_are_shown_whatever_ends_the_sweep(program, monkeypatch):
     def run_cell(config, resolved, directory):
         if config.compression.name != "none":
