@@ -6,9 +6,11 @@ import errno
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
@@ -128,3 +130,9 @@ def explain_unwritable(error: Exception) -> str:
         "Free some space there, or choose an output folder that can be written to (hydra.run.dir, "
         "hydra.sweep.dir)."
     )
+
+
+def stop() -> NoReturn:
+    """End a program that its user stopped (Ctrl-C) in a line, with the shell's code for that."""
+    print("stopped; the same command goes on from here", file=sys.stderr)
+    sys.exit(130)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import launch, schema, sweep
-from src.command_line import explain, explain_unwritable, prepare
+from src.command_line import explain, explain_unwritable, prepare, stop
 from src.errors import CellFailed, InputError
 from src.progress import CELLS
 
@@ -65,6 +65,8 @@ def main() -> None:
         failure = f"error: at least one cell failed: {error}"
     except (OSError, ValueError) as error:
         failure = explain_unwritable(error)
+    except KeyboardInterrupt:
+        stop()
     # Whatever went wrong, cells that ran have their numbers.
     launch.conclude()
     sys.exit(failure)

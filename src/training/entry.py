@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.command_line import NOT_RUNS, explain, explain_unwritable, is_first_process, prepare
+from src.command_line import NOT_RUNS, explain, explain_unwritable, is_first_process, prepare, stop
 from src.errors import InputError, Unsupported
 from src.tracking.tracker import Tracker, build_tracker
 from src.training.schema import CONF, RunConfig
@@ -105,6 +105,8 @@ def main(job: Callable[[], Any], config_name: str) -> None:
         failure = explain(error, CONF, CONF.parent)
     except (OSError, ValueError) as error:
         failure = explain_unwritable(error)
+    except KeyboardInterrupt:
+        stop()
     sys.exit(failure)
 
 

@@ -125,6 +125,16 @@ def test_a_fault_is_not_taken_for_a_full_disk(program, monkeypatch):
         program(*QUIET)
 
 
+def test_a_sweep_that_is_stopped_ends_in_a_line(program, monkeypatch):
+    def run_cell(*_):
+        raise KeyboardInterrupt
+
+    import src.cell
+
+    monkeypatch.setattr(src.cell, "run_cell", run_cell)
+    assert program("-m", "compression=none,ptq", *QUIET)[0] == 130
+
+
 def test_cells_that_ran_are_shown_whatever_ends_the_sweep(program, monkeypatch):
     def run_cell(config, resolved, directory):
         if config.compression.name != "none":

@@ -62,7 +62,9 @@ def test_unexpected_weight_is_refused(copied):
 def test_weight_of_another_shape_is_refused(copied):
     folder = copied("gpt2")
     edit_weights(folder, lambda w: w.update({"transformer.wpe.weight": torch.ones(9, 32)}))
-    told = r"1 of another shape \(first: transformer.wpe.weight: \(9, 32\) in the file, \(\d+, 32\) by"
+    told = (
+        r"1 of another shape \(first: transformer.wpe.weight: \(9, 32\) in the file, \(\d+, 32\) by"
+    )
     with pytest.raises(InputError, match=told):
         open_folder(folder)
 
