@@ -109,11 +109,12 @@ def explain(error: Exception, *confs: Path) -> str:
     return "\n".join(lines)
 
 
-def explain_unwritable(error: Exception) -> str:
+def explain_unwritable(error: Exception, setting: str) -> str:
     """Say what to do where Hydra cannot make a folder, or a file in it, before any job runs.
 
     Args:
         error: What came out of Hydra.
+        setting: Which setting names the folder.
 
     Returns:
         The message.
@@ -127,8 +128,7 @@ def explain_unwritable(error: Exception) -> str:
         raise error
     return (
         f"error: {cause.filename or 'the output folder'} could not be written: {cause.strerror}. "
-        "Free some space there, or choose an output folder that can be written to (hydra.run.dir, "
-        "hydra.sweep.dir)."
+        f"Free some space there, or choose an output folder that can be written to ({setting})."
     )
 
 

@@ -64,7 +64,7 @@ def main() -> None:
     except CellFailed as error:
         failure = f"error: at least one cell failed: {error}"
     except (OSError, ValueError) as error:
-        failure = explain_unwritable(error)
+        failure = explain_unwritable(error, "hydra.run.dir, hydra.sweep.dir")
     except KeyboardInterrupt:
         stop()
     # Whatever went wrong, cells that ran have their numbers.

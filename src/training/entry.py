@@ -104,7 +104,7 @@ def main(job: Callable[[], Any], config_name: str) -> None:
         # src.finetune has groups of src.main besides its own.
         failure = explain(error, CONF, CONF.parent)
     except (OSError, ValueError) as error:
-        failure = explain_unwritable(error)
+        failure = explain_unwritable(error, "out")
     except KeyboardInterrupt:
         stop()
     sys.exit(failure)

@@ -147,3 +147,11 @@ def test_an_unknown_option_in_a_list_is_answered_with_those_there_are(text, run)
     given = [f"corpus.sources.text.path={text}", "+corpus/transform=[drop_rage]"]
     code, _ = run("pretrain", *given)
     assert code.endswith("\n  counterfactual\n  drop_race\n  drop_religion")
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(text, tmp_path, run):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    code, _ = run("pretrain", f"corpus.sources.text.path={text}", f"out={out}")
+    assert str(code).startswith(f"error: {out} could not be written: Not a directory")
+    assert str(code).endswith("can be written to (out).")
