@@ -48,8 +48,14 @@ class Agreement:
 
     @property
     def strata(self) -> Integer:
-        """Points are resampled within their group: the sizes are fixed, not a sample of sizes."""
-        return self.groups
+        """Points are resampled within their group: the sizes are fixed, not a sample of sizes.
+
+        But a group of few points hardly varies, one of a single point not at all, and the interval
+        would be far too narrow: where a group has fewer than `FEWEST`, points are resampled
+        whatever their group.
+        """
+        few = np.unique(self.groups, return_counts=True)[1].min() < FEWEST
+        return np.zeros_like(self.groups) if few else self.groups
 
     @property
     def swappable(self) -> npt.NDArray[np.bool_]:
@@ -114,7 +120,7 @@ def rank_correlations(
         y: Shape (n,), say stereotype scores.
         groups: Group of each point; with a single one there is only "all".
         level: Confidence level.
-        resamples: Bootstrap resamples of the points within their groups.
+        resamples: Bootstrap resamples of the points, within their groups where these are large.
         seed: Of the resamples.
     """
     names = list(dict.fromkeys(groups))
@@ -156,7 +162,7 @@ def _tau(
     level, resamples, seed = how
     drawn = bootstrap([model], resamples, seed)[0]
     drawn = drawn[np.isfinite(drawn)]
-    low, high = bca(value, drawn, jackknife([model])[0], groups, level)
+    low, high = bca(value, drawn, jackknife([model])[0], model.strata, level)
     low, high = (float(np.clip(scale * end, -1, 1)) for end in (low, high))
     return Tau(part, n, n_pairs, scale * value, low, high, p)
 

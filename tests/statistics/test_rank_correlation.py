@@ -54,6 +54,17 @@ def test_tau_c_and_p_are_scipys_also_with_ties():
         assert -1 <= found.ci_low <= found.tau <= found.ci_high <= 1
 
 
+def test_points_that_are_alone_in_their_groups_have_the_interval_of_points_without_groups():
+    """Resampled within groups of one point nothing would vary: [tau, tau] would be no interval."""
+    x, y = np.random.default_rng(2).normal(size=(2, 14))
+    plain = correlate(x, y)["all"]
+    alone = correlate(x, y, [f"m{at}" for at in range(14)])["all"]
+    assert (alone.ci_low, alone.ci_high) == (plain.ci_low, plain.ci_high)
+    assert alone.ci_high - alone.ci_low > 0.5
+    pairs = correlate(np.tile(x, 2), np.tile(y, 2) + 1e-9, [f"m{at}" for at in range(14)] * 2)
+    assert pairs["all"].ci_high - pairs["all"].ci_low > 0.3
+
+
 def test_what_cannot_be_ranked_has_a_reason():
     assert correlate([1, 2, 3, 4], [1, 2, 3, 4])["all"].reason == "4 points; 5 are needed"
     flat = correlate([1, 1, 1, 1, 1], [1, 2, 3, 4, 5])["all"]

@@ -207,8 +207,9 @@ def _notes(data: pd.DataFrame, material: Material) -> Iterator[str]:
         yield f"Opacity: training step, from {first} (palest) to {last}. Dotted: ideal SS, 50."
     yield (
         f"tau-c: Kendall's rank correlation over the n points, with {material.settings.level:.0%} "
-        "interval (points resampled within each model) and one-sided p of a positive one, which "
-        "takes the points as independent; checkpoints of one run are not."
+        f"interval (points resampled, within each model where all have {FEWEST} or more) and "
+        "one-sided p of a positive one. Both take the points as independent; checkpoints of one "
+        "run and compressed cells of one model are not."
     )
     if reasons := sorted(set(data["reason"].dropna()) - {""}):
         yield f"Undefined: {'; '.join(reasons)}."

@@ -87,10 +87,19 @@ LOOKS = (
 )
 
 
+AGAIN = (
+    *("#332288", "#882255", "#117733", "#999933"),
+    *("#AA4499", "#661100", "#44AA99", "#DDCC77"),
+)
+"""Colours of the second eight, where only they tell models apart: those of Tol's muted scheme."""
+
+
 def look(index: int) -> Look:
-    """Give a look; after the last colour they come again, each with the marker of another."""
+    """Give a look; sixteen colours come again and again, each time with the marker of another."""
     again, at = divmod(index, len(LOOKS))
-    return LOOKS[at]._replace(marker=MARKERS[(at + again) % len(MARKERS)], filled=not again % 2)
+    marker, filled = MARKERS[(at + again) % len(MARKERS)], not again % 2
+    colour = AGAIN[at] if again % 2 else LOOKS[at].colour
+    return LOOKS[at]._replace(colour=colour, marker=marker, filled=filled)
 
 
 @contextlib.contextmanager

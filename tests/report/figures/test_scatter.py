@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from src.report.figures.registry import NotDrawn
 from src.report.figures.scatter import draw_scatter, scatter_data
-from src.report.figures.style import styled
+from src.report.figures.style import look, styled
 from tests.report.figures.material import cell, material, outside, record
 
 STEPS = (1000, 7000, 21000, 43000, 72000)
@@ -129,3 +129,8 @@ def test_undefined_scores_are_no_points():
 def test_without_stereoset_it_is_said():
     with pytest.raises(NotDrawn, match="lm_score and ss"):
         scatter_data(material([cell("m", [record("stereotype_score", "gender", 50.0)])]))
+
+
+def test_many_models_are_told_apart_sixteen_by_their_colour_alone():
+    assert len({look(at).colour for at in range(16)}) == 16
+    assert len({(one.colour, one.marker, one.filled) for one in map(look, range(100))}) == 100
