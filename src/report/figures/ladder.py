@@ -162,7 +162,7 @@ def _panel(
     if len(ideal) and ideal.iloc[0] > 0:
         axes.axhline(ideal.iloc[0], color="0.45", lw=0.8, ls=(0, (1, 2)), zorder=1)
     if number in (ERROR, DRIFT) and (rows["value"] > 0).any():
-        axes.set_yscale("log")
+        style.logarithmic(axes)
         rows = rows[rows["value"] > 0]
     for at, model in enumerate(models):
         own = rows[rows["model"] == model]

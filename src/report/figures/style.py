@@ -200,6 +200,16 @@ def cut(text: str, characters: int) -> str:
     return f"{text[: characters - 1 - half]}…{text[-half:]}"
 
 
+def logarithmic(axes: "Axes") -> None:
+    """Make the vertical axis logarithmic, its numbers plain: 0.01 (powers would be formulas)."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def thousands(axes: "Axes") -> None:
     """Write the numbers of a horizontal axis of steps as 143k."""
     from matplotlib.ticker import FuncFormatter

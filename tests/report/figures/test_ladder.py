@@ -113,3 +113,13 @@ def test_cells_of_another_scorer_are_a_ladder_with_its_own_dense_cell():
     assert [text.get_text() for text in legend.get_texts()] == [
         "dense", "uniform scorer.name=bias_bench", "uniform scorer.name=original",
     ]  # fmt: skip
+
+
+def test_errors_stand_on_a_logarithmic_axis_with_plain_numbers():
+    _, figure = drawn(material(CELLS))
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    low, high = axes.get_ylim()
+    shown = {label.get_text() for label in axes.get_yticklabels(which="both")} - {""}
+    assert {f"{value:g}" for value in (0.01, 0.03, 0.1, 0.3) if low < value < high} <= shown
+    assert all(float(text) > 0 for text in shown)  # no formula
