@@ -6,7 +6,9 @@ A row a compression: its bits and bytes beside bias, language modelling, drift a
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,15 @@ from rich.text import Text
 
 from src.errors import InputError
 from src.report.cells import Headline, Label, collect, headlines, labels
+from src.report.main_table import broken, width_of
 from src.tracking.keys import HEADLINES
 from src.tracking.read import Cell
 
 MEGA = 1e6
 HEADS = ("bits\nlayers", "bits\nmodel", "file\nMB", "zeros\n%", "weight\nerror")
 LOG_WIDTH = 160
+LONGEST = 28
+"""Characters of a line of a model's or a compression's name."""
 
 
 def print_compressions(directory: Path, console: Console | None = None, least: int = 1) -> None:
@@ -45,22 +50,48 @@ def print_compressions(directory: Path, console: Console | None = None, least: i
     compressed = [cell for cell in cells if cell.receipt.get("method") != "none"]
     if len(compressed) < least:
         return
-    console.print(_table(cells, labels(cells)))
-    for line in _notes(cells):
+    table, left_out = _fitting(cells, labels(cells), console)
+    console.print(table)
+    for line in _notes(cells, left_out):
         console.print(Text(line, style="dim"), soft_wrap=True)
 
 
-def _table(cells: Sequence[Cell], names: Sequence[Label]) -> Table:
+def _fitting(cells: Sequence[Cell], names: Sequence[Label], console: Console) -> tuple[Table, int]:
+    """Make the widest table that the console has room for; also says how many columns it lacks.
+
+    The scores go first, as the sweep's own table has them, then what stands farthest to the right:
+    a number that is cut, or a row without its name, would say something else.
+    """
     columns = headlines(cells, narrow=True)
+    heads = [*HEADS, *("\n".join([*broken(c.benchmark), HEADLINES[c.metric]]) for c in columns)]
+    heads += ["mean KL\nnats", "same\ntop-1 %", "made\nin s", "scored\nin s"]
+    numbers = [list(_numbers(cell, columns)) for cell in cells]
+    shown = list(range(len(heads)))
+    scores = range(len(HEADS), len(HEADS) + len(columns))
+    drawn = partial(_table, names, heads, numbers)
+    for at in [*reversed(scores), *(at for at in reversed(shown) if at not in scores)]:
+        if width_of(drawn(shown), console) <= console.width:
+            break
+        shown.remove(at)
+    return drawn(shown), len(heads) - len(shown)
+
+
+def _table(
+    names: Sequence[Label],
+    heads: Sequence[str],
+    numbers: Sequence[Sequence[str]],
+    shown: Sequence[int],
+) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("model", overflow="fold")
     table.add_column("compression", overflow="fold")
-    heads = [*HEADS, *(f"{column.benchmark}\n{HEADLINES[column.metric]}" for column in columns)]
-    for head in [*heads, "mean KL\nnats", "same\ntop-1 %", "made\nin s", "scored\nin s"]:
-        table.add_column(head, justify="right", no_wrap=True)
-    for cell, name in zip(cells, names, strict=True):
-        compression = f"{name.compression} {name.settings}".rstrip()
-        table.add_row(Text(name.model), Text(compression), *_numbers(cell, columns))
+    for at in shown:
+        table.add_column(heads[at], justify="right", no_wrap=True)
+    for name, row in zip(names, numbers, strict=True):
+        # Lines end between words: cut within one, step12 reads as step1.
+        parts = (name.model, f"{name.compression} {name.settings}")
+        lines = (textwrap.wrap(label, LONGEST, break_on_hyphens=False) for label in parts)
+        table.add_row(*(Text("\n".join(label)) for label in lines), *(row[at] for at in shown))
     return table
 
 
@@ -91,8 +122,10 @@ def _number(value: Any, form: str, times: float = 1) -> str:
     return format(value * times, form) if isinstance(value, int | float) else ""
 
 
-def _notes(cells: Sequence[Cell]) -> Iterator[str]:
-    """Say what the columns are, and why some have no number."""
+def _notes(cells: Sequence[Cell], left_out: int) -> Iterator[str]:
+    """Say what the columns are, and why some have no number or are not there."""
+    if left_out:
+        yield f"({left_out} columns more in a wider terminal)"
     yield (
         "(bits layers: stored bits per weight of the changed layers; bits model: file size over "
         "all weights of the dense model; KL and top-1: predictions before and after)"

@@ -70,7 +70,7 @@ def fitting(rows: Sequence[Row], console: Console) -> tuple[list[Table], Layout]
     cells = [row.cell for row in rows]
     for layout in LAYOUTS:
         table = _table(rows, headlines(cells, layout.narrow), layout)
-        if _width(table, console) <= console.width:
+        if width_of(table, console) <= console.width:
             return [table], layout
     return list(_pieces(rows, headlines(cells, narrow=True), console)), LAYOUTS[-1]
 
@@ -82,14 +82,15 @@ def _pieces(rows: Sequence[Row], columns: list[Headline], console: Console) -> I
         end = len(columns)
         while end > start + 1:
             table = _table(rows, columns[start:end], LAYOUTS[-1], cost=end == len(columns))
-            if _width(table, console) <= console.width:
+            if width_of(table, console) <= console.width:
                 break
             end -= 1
         yield _table(rows, columns[start:end], LAYOUTS[-1], cost=end == len(columns))
         start = max(end, 1)
 
 
-def _width(table: Table, console: Console) -> int:
+def width_of(table: Table, console: Console) -> int:
+    """Measure the characters that a table takes where nothing of it is folded or cut."""
     return Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum
 
 
@@ -154,12 +155,13 @@ def _head(column: Headline, rows: Sequence[Row]) -> Text:
     """Name a column; the unbiased value is named because more is not better."""
     records = [record for row in rows if (record := column.record(row.cell))]
     ideal = records[0].get("ideal")
-    lines = [*_broken(column.benchmark), HEADLINES[column.metric], column.category]
+    lines = [*broken(column.benchmark), HEADLINES[column.metric], column.category]
     lines += [f"ideal {ideal:g}"] if ideal is not None else []
     return Text("\n".join(lines))
 
 
-def _broken(name: str, longest: int = 9) -> Iterator[str]:
+def broken(name: str, longest: int = 9) -> Iterator[str]:
+    """Break a name at its underscores into lines, of `longest` characters where its parts are."""
     line = ""
     for part in name.split("_"):
         if line and len(line) + len(part) > longest:

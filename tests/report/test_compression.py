@@ -30,8 +30,8 @@ def cell(folder, name, **receipt):
     )
 
 
-def printed(folder, **options):
-    console = Console(width=200, record=True, file=io.StringIO())
+def printed(folder, width=200, **options):
+    console = Console(width=width, record=True, file=io.StringIO())
     print_compressions(folder, console, **options)
     return console.export_text()
 
@@ -57,6 +57,34 @@ def test_a_row_has_bits_bytes_bias_drift_and_seconds(sweep):
     assert dense.split() == ["m", "none", "32.00", "0.004", "51.25", "87.50", "3.0"]
     assert "stereoset" in text
     assert "other blocks" not in text  # there is a drift; only the errors of blocks are missing
+
+
+@pytest.mark.parametrize("width", [200, 90, 80, 60, 40])
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_ones(sweep, width):
+    text = printed(sweep, width=width)
+    every = ["m", "four", "4.25", "4.80", "0.001", "50.0", "0.12", "51.25", "87.50"]
+    every += ["0.012", "91.5", "1.2", "3.0"]
+    (four,) = (line.split() for line in text.splitlines() if " four " in line)
+    assert [one for one in every if one in four] == four
+    assert four[:3] == every[:3]
+    lacking = len(every) - len(four)
+    assert (lacking > 0) == (width <= 90)
+    assert ("columns more in a wider terminal" in text) == (lacking > 0)
+    if lacking:
+        assert f"({lacking} columns more" in text
+    assert "…" not in text
+
+
+def test_a_line_of_a_name_ends_between_words(sweep):
+    points = [(bits, size) for bits in (4, 16) for size in (32, 128)]
+    for bits, size in points:
+        cell(sweep / f"{bits}-{size}", "uniform", disk_bytes=100)
+        config = sweep / f"{bits}-{size}" / "config.yaml"
+        settings = f"uniform, weight_bits: {bits}, size_of_groups: {size}}}"
+        config.write_text(config.read_text().replace("uniform}", settings))
+    words = printed(sweep, width=60).split()
+    for bits, size in points:
+        assert {f"weight_bits={bits}", f"size_of_groups={size}"} <= set(words)
 
 
 def test_it_is_not_printed_for_one_compression_where_two_are_wanted(sweep):
