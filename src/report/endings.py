@@ -1,5 +1,7 @@
 """What stands below a sweep's table: how to read it, and which cells have no numbers and why."""
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
@@ -66,6 +68,9 @@ def reason_of(cell: Cell) -> str:
     if cell.state == "killed":
         return "its process ended without a word; the same command runs it again"
     if cell.state == "running":
+        here = (socket.gethostname(), os.getpid())  # where a table is printed nothing runs
+        if (cell.status.get("host"), cell.status.get("pid")) == here:
+            return "it has ended, which could not be recorded; the same command runs it again"
         return f"since {cell.status.get('started')}, process {cell.status.get('pid')}"
     error = cell.status.get("error")
     if not isinstance(error, dict):

@@ -64,8 +64,8 @@ class Change:
         test: Name of the test behind `p`.
         p: Mid-p of the two-sided test, which decides.
         p_exact: Its exact p, which never rejects too often, but may reject far too rarely.
-        p_smallest: The smallest p that there could have been: above alpha, too little changed
-            for any test to find a difference.
+        p_smallest: The smallest p that there could have been: above alpha, too few items or
+            terms changed for any test to find a difference.
         effect_size: The change relative to how much items or clusters scatter.
         effect_size_kind: Which effect size it is.
         mde: Minimum detectable change; NaN where unknown.

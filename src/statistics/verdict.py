@@ -75,7 +75,7 @@ def _undecided(row: Mapping[str, Any], alpha: float) -> str:
     else:
         said = f"undecided: could be anything from {_signed(low, row)} to {_signed(high, row)}"
     if row.get("p_smallest") is not None and row["p_smallest"] >= alpha:
-        said += "; too little changed for any test"
+        said += "; too few items or terms changed for any test"
     elif row.get("mde") is not None:
         said += f"; this design detects {_size(row['mde'], row)}"
     elif low is not None:

@@ -152,6 +152,13 @@ def test_other_errors_are_named_with_their_type(tmp_path):
     assert "failed: bert none: KeyError: 'weight' (" in shown(tmp_path)
 
 
+def test_a_cell_whose_end_could_not_be_recorded_is_not_told_to_be_running(tmp_path):
+    cell(tmp_path / "full")
+    records = CellRecords(tmp_path / "a")
+    records.start("f")  # and then the disk was full
+    assert "running: ? ?: it has ended, which could not be recorded; the same" in shown(tmp_path)
+
+
 def test_an_unfinished_cell_shows_no_numbers(tmp_path):
     cell(tmp_path / "a", end="killed")
     assert "10.12" not in shown(tmp_path)

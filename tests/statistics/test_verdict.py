@@ -49,7 +49,7 @@ ANYTHING = "undecided: could be anything from -6.0 to +5.0"
         (
             OPEN | {"p_smallest": 0.06},
             "undecided",
-            f"{ANYTHING}; too little changed for any test",
+            f"{ANYTHING}; too few items or terms changed for any test",
         ),
         (
             OPEN | {"ci_low": None, "ci_high": None, "ci_method": "none: one cluster only"},
