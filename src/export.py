@@ -24,6 +24,7 @@ from src import schema, sweep
 from src.command_line import explain
 from src.errors import InputError, Unsupported
 from src.quiet import quiet_libraries
+from src.tracking.atomic import why_unwritten
 
 if TYPE_CHECKING:
     import torch
@@ -93,8 +94,11 @@ def _whole_or_not(out: Path) -> Iterator[Path]:
         yield folder
         folder.chmod(0o777 & ~_umask())  # mkdtemp's folders are for their owner only
         folder.replace(out)
-    except OSError as error:
-        raise InputError(f"out={out} could not be written ({error.strerror or error}).") from error
+    except Exception as error:
+        why = None if isinstance(error, InputError) else why_unwritten(error)
+        if why is None:
+            raise
+        raise InputError(f"out={out} could not be written ({why}).") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

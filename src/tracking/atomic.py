@@ -2,12 +2,16 @@
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from src.errors import InputError
+
+TORCH_WRITER = "PytorchStreamWriter failed|enforce fail at inline_container|iostream error"
+"""What torch.save says where the system refuses a write; it does not pass on why."""
 
 
 @contextlib.contextmanager
@@ -37,6 +41,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):  # no such file: it was renamed, or never made
             temporary.unlink()
+
+
+def why_unwritten(error: Exception) -> str | None:
+    """Say why a file could not be written, whichever library tried.
+
+    Args:
+        error: What it raised: of its own kind, where it writes in Rust (safetensors, tokenizers) or
+            in C++ (torch).
+
+    Returns:
+        The system's reason; None where the error is about something else.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if found := re.search(r"([^:]+) \(os error \d+\)", str(error)):
+        return found[1].strip()
+    return "the write failed" if re.search(TORCH_WRITER, str(error)) else None
 
 
 def remove_leftovers(directory: Path, names: tuple[str, ...]) -> None:

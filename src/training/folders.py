@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src.errors import InputError
+from src.tracking.atomic import why_unwritten
 
 PARTIAL = ".partial-"
 """What the names of folders begin with that are not whole yet."""
@@ -26,10 +27,13 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        why = None if isinstance(error, InputError) else why_unwritten(error)
+        if why is None:
+            raise
         raise InputError(
-            f"{path} could not be written: {error.strerror or error}. Free some space there, or "
-            "choose another folder (out=FOLDER)."
+            f"{path} could not be written: {why}. Free some space there, or choose another folder "
+            "(out=FOLDER)."
         ) from error
 
 
