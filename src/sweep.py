@@ -16,6 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from src.choices import one_of
 from src.command_line import key_of, overrides_in
 from src.errors import InputError
 from src.measured import changes_numbers
@@ -192,7 +193,12 @@ def _check(overrides: list[str], config_name: str) -> None:
     config = compose(config_name, overrides)
     if OmegaConf.get_type(config) is not Config:
         raise InputError(f"config {config_name} lacks `schema` as the first of its defaults.")
-    name = typed(config).sweep
+    settings = typed(config)
+    # A rule and its yaml have one name; the rules themselves would bring torch along.
+    rules = GlobalHydra.instance().config_loader().get_group_options("scorer")
+    for rule in settings.scorer.also:
+        one_of("scorer.also", rule, rules)
+    name = settings.sweep
     if not name or name in (".", "..") or "/" in name or len(name.encode()) > 255:
         raise InputError(
             f"sweep={name} is not possible: it is the name of one folder in multirun/; use "

@@ -139,6 +139,7 @@ def test_all_values_of_all_axes_are_checked():
         (["model=glob(nothing*)"], r"model=glob\(nothing\*\) has no value"),
         (["model=glob(*)"], r"model\.id is required"),  # of model=hf
         (["compression=none", "model=glob(*)", "model.id=x", "model.dtype=a"], r"model\.dtype=a"),
+        (["scorer.also=[pll,aull]"], r"scorer\.also=aull is not possible.* 'aul'"),
         (["sweep=a/b"], "one folder"),
         (["sweep=.."], "one folder"),
         (["sweep=''"], "one folder"),
