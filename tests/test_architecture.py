@@ -55,6 +55,7 @@ def test_composing_a_config_needs_no_torch():
     assert done.stdout.split() == ["False", "False"]
 
 
+@pytest.mark.slow
 def test_other_libraries_do_not_talk_into_the_bench(tmp_path):
     """transformers imports torchao where it is installed, which tells what it lacks."""
     given = ["--shape=small", "--items=12", "--permutations=300", f"--out={tmp_path}"]

@@ -68,7 +68,7 @@ def test_whole_bench_leaves_well_formed_records(arguments, tmp_path, capsys):
     assert lines[-1].startswith("all numbers agree")
 
 
-@pytest.mark.parametrize("factor", [1.01, float("nan")])
+@pytest.mark.parametrize("factor", [1.01, pytest.param(float("nan"), marks=pytest.mark.slow)])
 def test_fast_but_wrong_engine_fails(arguments, tmp_path, monkeypatch, capsys, factor):
     class WrongEngine(Engine):
         def run(self, forwards):

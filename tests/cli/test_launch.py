@@ -163,6 +163,7 @@ def test_a_failed_cell_is_an_exit_code(program, monkeypatch):
     assert program(*QUIET) == ("error: at least one cell failed: no", "")
 
 
+@pytest.mark.slow
 def test_globs_and_sweeping_configs_run_every_cell(program, cells):
     assert program("-m", "model=glob(*bert)", *QUIET)[0] is None
     assert [config.model.name for config, _ in cells] == [

@@ -122,6 +122,7 @@ def test_what_it_is_told_and_what_comes_back(python, text, load, tmp_path):
     assert subject.source == source
 
 
+@pytest.mark.slow
 def test_it_is_done_once(python, text, load, tmp_path):
     def quantize(settings, seed=0):
         few = CalibrationConfig(samples=5, length=12, seed=seed)

@@ -56,6 +56,7 @@ def test_a_conclusion_that_rests_on_flagged_items_does_not_hold_without_them():
     assert rows["pll", ALL].holds is False
 
 
+@pytest.mark.slow
 def test_a_change_the_other_way_is_another_conclusion():
     before, after = cells()
     swapped = [
