@@ -95,8 +95,7 @@ def _whole_or_not(out: Path) -> Iterator[Path]:
         folder.chmod(0o777 & ~_umask())  # mkdtemp's folders are for their owner only
         folder.replace(out)
     except Exception as error:
-        why = None if isinstance(error, InputError) else why_unwritten(error)
-        if why is None:
+        if (why := why_unwritten(error)) is None:
             raise
         raise InputError(f"out={out} could not be written ({why}).") from error
     finally:
@@ -170,7 +169,6 @@ def main() -> None:
     quiet_libraries()
     schema.register()
     sweep.register()
-    quiet_libraries()
     try:
         config, out = _composed(sys.argv[1:])
         turned = export(config, out)

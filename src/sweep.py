@@ -195,9 +195,9 @@ def _check(overrides: list[str], config_name: str) -> None:
         raise InputError(f"config {config_name} lacks `schema` as the first of its defaults.")
     settings = typed(config)
     # A rule and its yaml have one name; the rules themselves would bring torch along.
-    rules = GlobalHydra.instance().config_loader().get_group_options("scorer")
+    loader = GlobalHydra.instance().config_loader()
     for rule in settings.scorer.also:
-        one_of("scorer.also", rule, rules)
+        one_of("scorer.also", rule, loader.get_group_options("scorer"))
     name = settings.sweep
     if not name or name in (".", "..") or "/" in name or len(name.encode()) > 255:
         raise InputError(

@@ -53,6 +53,8 @@ def why_unwritten(error: Exception) -> str | None:
     Returns:
         The system's reason; None where the error is about something else.
     """
+    if isinstance(error, InputError):  # it says what to do already
+        return None
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if found := re.search(r"([^:]+) \(os error \d+\)", str(error)):

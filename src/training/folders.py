@@ -28,8 +28,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        why = None if isinstance(error, InputError) else why_unwritten(error)
-        if why is None:
+        if (why := why_unwritten(error)) is None:
             raise
         raise InputError(
             f"{path} could not be written: {why}. Free some space there, or choose another folder "
