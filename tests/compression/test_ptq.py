@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from src.benchmarks.base import Skipped
 from src.compression.casting import CastConfig
@@ -62,11 +63,15 @@ def test_layer_is_bit_identical_to_torch(seed):
     assert torch.equal(ours(x), oracle(x))
 
 
-@pytest.mark.parametrize("ways", ["usual", "fp32 products", "fp64 sums", "small slices"])
+@pytest.mark.parametrize(
+    "ways", ["usual", "fp32 products", "shifted products", "fp64 sums", "small slices"]
+)
 def test_every_way_to_compute_is_bit_identical(ways, monkeypatch):
     """Also with sums beyond 2**24, and where values lie half-way between two integers."""
     if ways == "fp32 products":
-        monkeypatch.setattr(integers, "has_integer_units", lambda _: False)
+        monkeypatch.setattr(integers, "_fastest", lambda _: integers._float_product)
+    elif ways == "shifted products":
+        monkeypatch.setattr(integers, "_fastest", lambda _: integers._shifted_product)
     elif ways == "fp64 sums":
         monkeypatch.setattr(fused, "_fuses", lambda _: False)
     elif ways == "small slices":
@@ -85,20 +90,57 @@ def test_every_way_to_compute_is_bit_identical(ways, monkeypatch):
         assert torch.equal(ours, torch.cat([oracle(x[i : i + 1]) for i in range(5)]))
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 40, 5), (17, 64, 24), (70, 33, 130)])
-def test_integer_products_are_exact(shape):
+def saturating(values, weight):
+    """Multiply as oneDNN does on a CPU that adds pairs of products in 16 bits."""
+    pairs = (values.int() + 128)[:, None, :] * weight.int()
+    pairs = functional.pad(pairs, (0, pairs.shape[-1] % 2)).unflatten(-1, (-1, 2)).sum(-1)
+    sums = pairs.clamp(-(2**15), 2**15 - 1).sum(-1)
+    return (sums - 128 * weight.int().sum(-1)).int()
+
+
+@pytest.mark.parametrize("machine", ["this", "shifts", "saturates"])
+@pytest.mark.parametrize("shape", [(1, 2, 1), (3, 40, 5), (17, 64, 24), (70, 33, 130), (9, 768, 7)])
+@pytest.mark.parametrize("extreme", [False, True])
+def test_integer_products_are_exact(shape, extreme, machine, monkeypatch):
+    if machine != "this":
+        monkeypatch.setattr(integers, "_fastest", lambda _: integers._shifted_product)
+    if machine == "saturates":
+        monkeypatch.setattr(integers, "_product", saturating)
     rows, width, columns = shape
     torch.manual_seed(0)
-    values = torch.randint(-127, 128, (rows, width), dtype=torch.int8)
+    # 7-bit codes, of which rounding makes 128 too, without their row's zero point.
+    codes = torch.randint(2, (rows, width)) * 128 if extreme else torch.randint(129, (rows, width))
+    values = (codes - torch.randint(1, 128, (rows, 1))).to(torch.int8)
     weight = torch.randint(-128, 128, (columns, width), dtype=torch.int8)
+    weight = weight.clamp(0, 1).mul(255).sub(128) if extreme else weight
     wanted = values.double() @ weight.double().t()
     assert torch.equal(integers.integer_product(values, weight).double(), wanted)
-    # What CUDA is given.
+
+
+def test_products_of_one_column_are_exact():
+    values, weight = torch.tensor([[3], [-7]]).char(), torch.tensor([[2], [5], [-128]]).char()
+    found = integers.integer_product(values, weight)
+    assert found.tolist() == [[6, 15, -384], [-14, -35, 896]]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (17, 64, 24), (70, 33, 130)])
+def test_padding_for_cuda_changes_no_product(shape):
+    rows, width, columns = shape
+    values, weight = (torch.randint(-128, 128, (n, width)).char() for n in (rows, columns))
     padded = integers._padded(values, integers.CUDA_ROWS), integers._padded(weight, 1)
     assert all(size % 8 == 0 for table in padded for size in table.shape)
     assert len(padded[0]) > 16
     product = padded[0].double() @ padded[1].double().t()
-    assert torch.equal(product[:rows, :columns], wanted)
+    assert torch.equal(product[:rows, :columns], values.double() @ weight.double().t())
+
+
+def test_a_way_that_saturates_is_not_taken(monkeypatch):
+    choose = integers._fastest.__wrapped__
+    monkeypatch.setattr(integers, "_product", saturating)
+    monkeypatch.setattr(integers, "_ways", lambda _: (saturating, integers._shifted_product))
+    assert choose(torch.device("cpu")) is integers._shifted_product
+    monkeypatch.setattr(integers, "_ways", lambda _: (saturating,))
+    assert choose(torch.device("cpu")) is integers._float_product
 
 
 def test_layer_of_zeros_gives_the_bias():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.compression.layers import integers as products
 from src.compression.layers.activations import activation_range
 from src.compression.layers.grid import Grid, dequantize, integers, quantize
 from src.compression.layers.packing import pack, unpack
@@ -185,11 +186,10 @@ def test_embedding_looks_rows_up(granularity):
     assert torch.equal(table(ids), dequantize(packed, grid, 20)[ids].bfloat16())
 
 
-@pytest.mark.parametrize("name", ["bert", "albert", "mobilebert", "gpt2", "opt", "integers"])
-def test_eight_and_seven_bits_per_tensor_are_ptq(name, load, monkeypatch):
-    if name == "integers":  # as on a machine with units for them
-        monkeypatch.setattr("src.compression.layers.integers.has_integer_units", lambda _: True)
-        name = "bert"
+@pytest.mark.parametrize("way", ["_product", "_shifted_product", "_float_product"])
+@pytest.mark.parametrize("name", ["bert", "albert", "mobilebert", "gpt2", "opt"])
+def test_eight_and_seven_bits_per_tensor_are_ptq(name, way, load, monkeypatch):
+    monkeypatch.setattr(products, "_fastest", lambda _: getattr(products, way))
     ours, paper = load(name), load(name)
     settings = UniformConfig(weight_bits=8, activation_bits=7, granularity="tensor", conv1d=False)
     receipt, theirs = compress(ours, settings), compress(paper, PtqConfig())

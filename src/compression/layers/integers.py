@@ -1,56 +1,71 @@
 """Products of int8 matrices, by the processor's integer units where it has them."""
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch.nn import functional
 
+from src.compression.layers.fused import slices
+
+SPAN = 128
+"""Most that the values of one row may differ by; 7-bit activations do not differ by more."""
 CUDA_ROWS = 17
 """Fewest rows that the CUDA kernel takes."""
 CUDA_MULTIPLE = 8
 """What it needs both other sizes to be a multiple of."""
+
+Way = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def integer_product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Compute values @ weight.T.
 
     Args:
-        values: int8, (rows, in_features).
+        values: int8, (rows, in_features); those of one row lie within `SPAN` of each other.
         weight: int8, (out_features, in_features).
 
     Returns:
         (rows, out_features): exact int32 from integer units; elsewhere fp32, whose sums are exact
         up to 2**24 and rounded to 1 in 2**24 beyond.
     """
-    if not has_integer_units(values.device):
-        return values.float() @ weight.float().t()
-    return _product(values, weight)
+    # Of one column torch's kernel takes rows for columns.
+    multiply = _fastest(values.device) if values.shape[1] > 1 else _float_product
+    return multiply(values, weight)
 
 
 @cache
-def has_integer_units(device: torch.device) -> bool:
-    """Tell whether a device multiplies int8 matrices fast and exactly.
+def _fastest(device: torch.device) -> Way:
+    """Choose the fastest way that is exact on a device."""
+    return next((way for way in _ways(device) if _is_exact(way, device)), _float_product)
 
-    CPUs without such instructions either emulate them slowly, or add pairs of products in 16 bits,
-    which is too few for some; the trial has the largest values there are.
-    """
-    if device.type == "cpu" and not _cpu_has_integer_units():
-        return False
-    signs = torch.tensor([1, -1]).repeat(32)
-    values = torch.stack([signs * 127, signs.abs() * 127, signs.abs() * -127]).to(device)
-    weight = torch.stack([signs * 127, signs.abs() * -128, signs.abs() * 127]).to(device)
+
+def _ways(device: torch.device) -> tuple[Way, ...]:
+    """List the ways that are fast on a kind of device, the faster first."""
+    if device.type != "cpu":
+        return (_product,)
+    # What other processors have is emulated slowly.
+    known = getattr(torch.cpu, "_is_avx2_supported", None)
+    fast = torch.backends.mkldnn.is_available() and known is not None and known()
+    return (_product, _shifted_product) if fast else ()
+
+
+def _is_exact(way: Way, device: torch.device) -> bool:
+    """Try a way on the largest sums there are, of all signs."""
+    halves, pairs = torch.tensor([1, 0] * 32), torch.tensor([1, 1, 0, 0] * 16)
+    edges = torch.stack([halves, 1 - halves, pairs, (torch.arange(64) > 0).int()])
+    values = torch.cat([edges * SPAN + low for low in (-128, -SPAN // 2, 127 - SPAN)])
+    weight = torch.cat([edges * 255 - 128, 127 - edges * 255])
     wanted = (values.double() @ weight.double().t()).int()
     try:
-        found = _product(values.to(torch.int8), weight.to(torch.int8))
+        found = way(values.to(device, torch.int8), weight.to(device, torch.int8))
     except (RuntimeError, NotImplementedError):
         return False
-    return torch.equal(found, wanted)
+    return torch.equal(found.cpu(), wanted)
 
 
-def _cpu_has_integer_units() -> bool:
-    names = ("_is_vnni_supported", "_is_amx_tile_supported")
-    asked = [getattr(torch.cpu, name, None) for name in names]
-    return torch.backends.mkldnn.is_available() and any(one is not None and one() for one in asked)
+def _float_product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return values.float() @ weight.float().t()
 
 
 def _product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -60,6 +75,25 @@ def _product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         values, weight = _padded(values, CUDA_ROWS), _padded(weight, 1)
     product: torch.Tensor = torch._int_mm(values, weight.t())
     return product[:rows, :columns]
+
+
+def _shifted_product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Multiply where pairs of products are added in 16 bits.
+
+    There oneDNN adds 128 to the values, so that they are unsigned, and takes 128 times the sum of
+    the weights off again. Two products fit in 16 bits if the unsigned values are 128 at most:
+    each row is moved down to start at -128, and what that changed is mended in 32 bits.
+    """
+    lowest = values.amin(1, keepdim=True)
+    # Bytes wrap around, so that no difference is too large. The row below gives the weights' sums.
+    moved = functional.pad(values, (0, 0, 0, 1), value=-1)
+    moved[:-1].view(torch.uint8).sub_(lowest.view(torch.uint8) + 128)
+    product = _product(moved, weight)
+    sums, product = -product[-1], product[:-1]
+    distance = lowest.int() + 128
+    for part in slices(product):
+        product[part].addcmul_(distance[part], sums)
+    return product
 
 
 def _padded(table: torch.Tensor, fewest: int) -> torch.Tensor:
