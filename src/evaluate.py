@@ -23,6 +23,7 @@ from src.scoring.probe import refusal
 from src.scoring.requests import Answer, Request
 from src.scoring.scorer import Plan, plan_items, score_items
 from src.system.accounting import account
+from src.system.allocator import freed_memory_kept
 from src.system.config import SystemConfig
 
 Asked = tuple[str, str]
@@ -162,7 +163,7 @@ def _run(
     together(lambda: engine.warm_up(share))
     warm = time.perf_counter()
     show = system.progress and accelerator.is_main_process
-    with closing(Progress("inputs", len(mine), show)) as progress:
+    with closing(Progress("inputs", len(mine), show)) as progress, freed_memory_kept():
         engine.on_batch = progress.advance
         answers = together(lambda: engine.run(share))
     seconds = time.perf_counter() - warm

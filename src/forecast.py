@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import psutil
 import torch
 
-from src.compression.stack import spans_sequences
+from src.compression.stack import multiplies_int8, spans_sequences
 from src.data.locate import DataFiles
 from src.device import release_memory, start_accelerator
 from src.errors import CellFailed, InputError, Unsupported
@@ -153,7 +153,10 @@ def forecast(config: Config) -> Forecast:
     forwards, _ = merge(requests)
     run, padded = find_run(subject, forwards, config)
     flops = float(model_cost(subject.model).of(run))
-    peak = calibrated_peak(device, subject.model.dtype, torch.get_num_threads())
+    # On a GPU int8 products are so fast that other work decides.
+    int8 = device == "cpu" and multiplies_int8(config.compression)
+    dtype = torch.int8 if int8 else subject.model.dtype
+    peak = calibrated_peak(device, dtype, torch.get_num_threads())
     return Forecast(
         requests=len(requests),
         forwards=len(forwards),

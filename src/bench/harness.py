@@ -6,14 +6,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from src.bench.race import Result, build_engine, plan_flops
+from src.bench.race import Result, build_engine, measured_peak, plan_flops
 from src.benchmarks.items import Item, SentencePair
 from src.models.subject import Subject
 from src.models.traits import TextSide
 from src.scoring.batching import merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.requests import LogProbs, Request
-from src.system.peak import matrix_peak
 
 BATCH_SIZES = (1, 8, 32, 128)
 """What the harness is tried with; its best one counts."""
@@ -57,7 +56,7 @@ def race_harness(pairs: Sequence[Item], subject: Subject, model: Any) -> tuple[R
         runs[size] = Result()
         with runs[size].loop.running():
             wanted = _harness(model, sentences, size)
-        peaks.append(matrix_peak(subject.device.type, subject.model.dtype, 0.5))
+        peaks.append(measured_peak(subject))
         with ours.engine.running():
             found = _engine(engine, sentences)
     best = min(runs, key=lambda size: runs[size].loop.seconds)

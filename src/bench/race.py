@@ -21,11 +21,14 @@ from src.models.traits import TextSide
 from src.scoring.batching import Budget, Forward, merge, scatter
 from src.scoring.engine import Engine
 from src.scoring.packing import packs
+from src.scoring.probe import spanning_layers
 from src.scoring.scorer import Plan, plan_items, score_items
 from src.system.flops import model_cost, need_of_batches
-from src.system.peak import matrix_peak
+from src.system.peak import matrix_peak, product_dtype
 
 SCORER = "bias_bench"
+PEAK_SECONDS = 0.5
+"""How long the machine's peak is measured before and after each run of the engine."""
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ class Result:
         difference: Largest relative difference of a score between both; NaN where one has no
             number, infinite where only one of them skips an item.
         forwards: Forwards of the loop and of the engine, a round.
-        flops: Of the engine's plan, a round; 0 where they are not counted.
+        flops: Operations of the engine's plan, a round; 0 where no model takes part.
         peak: Matrix products that this machine does a second, measured around the engine's runs.
     """
 
@@ -84,9 +87,7 @@ def build_engine(subject: Subject) -> Engine:
     return Engine(subject, *BUDGETS[subject.device.type])
 
 
-def race(
-    workload: Workload, engine: Engine, loop_model: Any, rounds: int, count: bool = False
-) -> Result:
+def race(workload: Workload, engine: Engine, loop_model: Any, rounds: int) -> Result:
     """Time both sides from items to scores, tokenisation included.
 
     The engine runs between the halves of the loop, so that what else the machine does meanwhile
@@ -97,7 +98,6 @@ def race(
         engine: Scores them; as in a cell, one engine does all benchmarks.
         loop_model: The model the loop runs, the subject's own or torch's int8 one.
         rounds: How often.
-        count: Count floating-point operations and measure the machine's peak.
     """
     subject, items = engine.subject, list(workload.items)
     half = len(items) // 2
@@ -108,16 +108,16 @@ def race(
         loop = OneAtATime(loop_model, subject)
         with result.loop.running():
             wanted = [loop.score(item) for item in items[:half]]
-        peaks += [matrix_peak(subject.device.type, subject.model.dtype, 0.5)] if count else []
+        peaks.append(measured_peak(subject))
         with result.engine.running():
             found, forwards = engine_scores(engine, items)
-        peaks += [matrix_peak(subject.device.type, subject.model.dtype, 0.5)] if count else []
+        peaks.append(measured_peak(subject))
         with result.loop.running():
             wanted += [loop.score(item) for item in items[half:]]
         result.forwards = (loop.forwards, len(forwards))
         result.difference = largest([result.difference, *differences(found, wanted)])
-        result.flops = plan_flops(engine, forwards) if count else 0.0
-    result.peak = float(np.mean(peaks)) if count else 0.0
+        result.flops = plan_flops(engine, forwards)
+    result.peak = float(np.mean(peaks))
     return result
 
 
@@ -144,11 +144,18 @@ def engine_scores(engine: Engine, items: Sequence[Item]) -> tuple[list[ItemScore
     return scores, forwards
 
 
+def measured_peak(subject: Subject) -> float:
+    """Measure how fast the device now multiplies matrices of the type that a subject's are of."""
+    dtype = product_dtype(subject.model, subject.model.dtype)
+    return matrix_peak(subject.device.type, dtype, PEAK_SECONDS)
+
+
 def plan_flops(engine: Engine, forwards: Sequence[Forward]) -> float:
     """Count the operations of matrix products in an engine's plan: what it shares counts once."""
     subject, width = engine.subject, engine.subject.model.config.hidden_size
     causal = subject.objective == "causal"
-    cut = packs(forwards, Budget(engine.batch_tokens, 1), causal, width)
+    shared = causal and not spanning_layers(subject.model)
+    cut = packs(forwards, Budget(engine.batch_tokens, 1), shared, width)
     return float(model_cost(subject.model).of(need_of_batches(cut, causal)))
 
 

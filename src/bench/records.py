@@ -86,10 +86,9 @@ class Record:
 
 def overall(parts: Sequence[Record], wanted: float | None) -> Record:
     """Add up the records of one objective and precision."""
-    cpu = {
-        key: sum(part.details.get(key, 0.0) for part in parts)
-        for key in ("loop_cpu_seconds", "engine_cpu_seconds")
-    }
+    keys = ("loop_cpu_seconds", "engine_cpu_seconds", "useful_flops")
+    sums = {key: sum(part.details.get(key, 0.0) for part in parts) for key in keys}
+    peak = sums["useful_flops"] / _seconds_at_peak(parts)
     return Record(
         "overall",
         sum(part.loop_seconds for part in parts),
@@ -98,7 +97,7 @@ def overall(parts: Sequence[Record], wanted: float | None) -> Record:
         parts[0].precision,
         wanted,
         all(part.agrees for part in parts),
-        {"of": [part.name for part in parts], **cpu},
+        {"of": [part.name for part in parts], **sums, "peak_flops_per_second": peak},
     )
 
 
@@ -108,11 +107,10 @@ def of_peak(parts: Sequence[Record], wanted: float | None) -> Record:
     Returns:
         A record whose `loop_seconds` are those at the peak, so that its ratio is a share of it.
     """
-    at_peak = [p.details["useful_flops"] / p.details["peak_flops_per_second"] for p in parts]
     keys = ("useful_flops", "model_seconds")
     return Record(
         "share_of_peak",
-        sum(at_peak),
+        _seconds_at_peak(parts),
         sum(part.details["model_seconds"] for part in parts),
         parts[0].objective,
         parts[0].precision,
@@ -120,6 +118,11 @@ def of_peak(parts: Sequence[Record], wanted: float | None) -> Record:
         details={key: sum(part.details[key] for part in parts) for key in keys}
         | {"of": [part.name for part in parts]},
     )
+
+
+def _seconds_at_peak(parts: Sequence[Record]) -> float:
+    each = (p.details["useful_flops"] / p.details["peak_flops_per_second"] for p in parts)
+    return float(sum(each))
 
 
 def write_json(path: Path, content: Any) -> None:

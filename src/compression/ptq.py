@@ -25,6 +25,7 @@ class PtqConfig:
     """Settings of dynamic int8 quantization."""
 
     spans_sequences: ClassVar[bool] = True
+    multiplies_int8: ClassVar[bool] = True
     kind: str = "ptq"
     name: str = "ptq"
     conv1d: bool = field(

@@ -56,6 +56,11 @@ def spans_sequences(settings: Any) -> bool:
     return any(getattr(step, "spans_sequences", False) for step in steps_of(settings).values())
 
 
+def multiplies_int8(settings: Any) -> bool:
+    """Whether the layers will multiply int8 matrices, as the settings of a step say."""
+    return any(getattr(step, "multiplies_int8", False) for step in steps_of(settings).values())
+
+
 def is_dense(settings: Any) -> bool:
     """Whether a compression is none at all, so that the cell measures the model as it is.
 

@@ -10,7 +10,7 @@ from src.scoring.batching import Forward
 from src.scoring.probe import spanning_layers
 from src.scoring.requests import Request
 from src.system.flops import find_need, model_cost
-from src.system.peak import calibrated_peak
+from src.system.peak import calibrated_peak, product_dtype
 
 
 def account(
@@ -49,9 +49,8 @@ def _flops(
 ) -> dict[str, Any]:
     whole = bool(spanning_layers(subject.model))
     need = find_need(forwards, subject.objective == "causal", whole)
-    peak = processes * calibrated_peak(
-        subject.device.type, subject.model.dtype, torch.get_num_threads()
-    )
+    dtype = product_dtype(subject.model, subject.model.dtype)
+    peak = processes * calibrated_peak(subject.device.type, dtype, torch.get_num_threads())
     useful, unknown = None, ""
     try:
         useful = model_cost(subject.model).of(need)

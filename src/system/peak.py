@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 SHAPES = {"cpu": (1024, 3072, 768), "cuda": (8192, 8192, 8192)}
 """Device type -> rows, inputs and outputs of the products; a CPU's are of a base model's shape."""
@@ -27,25 +28,36 @@ def calibrated_peak(device: str, dtype: "torch.dtype", threads: int) -> float:
     return matrix_peak(device, dtype)
 
 
+def product_dtype(model: "nn.Module", dtype: "torch.dtype") -> "torch.dtype":
+    """Tell of which type the matrices are that a model multiplies: `dtype` if no layer says so."""
+    said = (getattr(module, "product_dtype", None) for module in model.modules())
+    return next((one for one in said if one is not None), dtype)
+
+
 def matrix_peak(device: str, dtype: "torch.dtype", seconds: float = SECONDS) -> float:
     """Measure matrix products, on a CPU in fp32 by the faster of torch's two libraries.
 
     Args:
         device: The device type.
-        dtype: Of the matrices.
+        dtype: Of the matrices; int8 are multiplied as int8 layers do.
         seconds: How long to measure each.
 
     Returns:
-        Floating-point operations a second; what else the machine does counts against it.
+        Operations a second, a multiplication and an addition being two; what else the machine does
+        counts against it.
     """
     import torch
 
+    from src.compression.layers.integers import integer_product
+
     rows, inputs, outputs = SHAPES.get(device, SHAPES["cpu"])
-    if device == "cpu" and dtype != torch.float32:
+    if device == "cpu" and dtype not in (torch.float32, torch.int8):
         rows //= 8  # not every processor multiplies them fast
-    x = torch.randn(rows, inputs, device=device, dtype=dtype)
-    weight = torch.randn(outputs, inputs, device=device, dtype=dtype)
-    kinds: list[Callable[[], object]] = [lambda: torch.mm(x, weight.t())]
+    x = torch.randn(rows, inputs, device=device).to(dtype)
+    weight = torch.randn(outputs, inputs, device=device).to(dtype)
+    kinds: list[Callable[[], object]] = [
+        lambda: integer_product(x, weight) if dtype == torch.int8 else torch.mm(x, weight.t())
+    ]
     if device == "cpu" and dtype == torch.float32 and torch.backends.mkldnn.is_available():
         packed = torch.ops.mkldnn._reorder_linear_weight(weight)
         kinds.append(lambda: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""))

@@ -198,12 +198,14 @@ def test_differences_notice_skips_keys_and_missing_numbers():
 
 
 def test_verdict_says_what_is_short():
-    fast = Record("a", 50.0, 10.0, "masked", "fp32")
-    slow = Record("b", 10.0, 10.0, "masked", "fp32")
+    counted = {"useful_flops": 6e9, "peak_flops_per_second": 3e9}
+    fast = Record("a", 50.0, 10.0, "masked", "fp32", details=counted)
+    slow = Record("b", 10.0, 10.0, "masked", "fp32", details={**counted, "useful_flops": 12e9})
     assert overall([fast, slow], 4.0).ratio == 3.0
     assert verdict([fast, overall([fast], 4.0)]).endswith("reached: overall/masked/fp32 5.0x")
     assert "3.0x of 4.0x" in verdict([overall([fast, slow], 4.0)])
-    wrong = Record("c", 9.0, 1.0, agrees=False)
+    assert overall([fast, slow], 4.0).bound == 60.0 / (2.0 + 4.0)
+    wrong = Record("c", 9.0, 1.0, agrees=False, details=counted)
     assert not overall([fast, wrong], None).ok
     assert verdict([fast, wrong]).startswith("WRONG")
 
@@ -246,7 +248,8 @@ def test_only_some_rows_leave_the_others_of_the_same_conditions(arguments, tmp_p
     assert cli.main([*arguments, "--only", "masked/ptq"]) == 0
     both = json.loads(path.read_text())
     assert both[0] == first[0]
-    assert [record["name"] for record in both[1:]] == [f"{w}/masked/ptq" for w in WORKLOADS]
+    rows = [*WORKLOADS, "share_of_peak"]
+    assert [record["name"] for record in both[1:]] == [f"{row}/masked/ptq" for row in rows]
     assert cli.main([*arguments, "--only", "seat_permutations", "--threads=2"]) == 0
     assert len(json.loads(path.read_text())) == 1
 

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from src.compression.ptq import PtqConfig
+from src.compression.registry import compress
 from src.scoring.batching import Budget, Forward, batches, merge
 from src.scoring.packed_attention import padding
 from src.scoring.packing import packs
 from src.scoring.requests import Attention, Embedding, LogProbs
 from src.system.flops import PROBE, Cost, Need, find_need, model_cost, need_of_batches
-from src.system.peak import calibrated_peak
+from src.system.peak import calibrated_peak, matrix_peak, product_dtype
 from tests.checkpoints import CAUSAL, MASKED
 
 
@@ -102,6 +104,15 @@ def test_the_peak_is_measured_once():
     first = calibrated_peak("cpu", torch.float32, 1)
     assert first > 1e8
     assert calibrated_peak("cpu", torch.float32, 1) == first
+
+
+def test_int8_layers_are_compared_with_int8_products(load):
+    model = load("bert").model
+    assert product_dtype(model, model.dtype) == torch.float32
+    subject = load("bert")
+    compress(subject, PtqConfig())
+    assert product_dtype(subject.model, subject.model.dtype) == torch.int8
+    assert matrix_peak("cpu", torch.int8, 0.01) > 1e8
 
 
 def test_a_cell_says_what_it_did(tmp_path, subject):

@@ -47,6 +47,8 @@ class DynamicInt8Linear(nn.Module):
     sequences are packed, `layout` has to know their ends."""
     takes_rows = True
     """Tells the engine that only some rows of the output can be asked for (see `forward`)."""
+    product_dtype = torch.int8
+    """Of the matrices that are multiplied: which of the machine's peaks it is compared with."""
 
     weight: torch.Tensor
     scale: torch.Tensor
