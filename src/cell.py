@@ -25,6 +25,7 @@ from src.prepare import Prepared, prepare
 from src.processes import from_first, together
 from src.schema import Config
 from src.scoring.drift import Before, compare, draw, remember
+from src.scoring.fit import misfit
 from src.statistics.cell import cell_estimands, with_intervals
 from src.statistics.refresh import made_with, refresh
 from src.system.environment import environment
@@ -149,6 +150,7 @@ def _measure(
             subject = together(lambda: load(config, accelerator))
         if accelerator.is_local_main_process:
             read_ahead(config.model)
+        doubts = from_first(lambda: _doubts(config, prepared, subject))
         with meter.phase("drift"):
             before = together(lambda: _before(config, prepared, subject, accelerator))
         with meter.phase("compress"):
@@ -163,9 +165,22 @@ def _measure(
             )
     system = meter.report() | evaluation.work | sizes(subject.source, receipt) | KEPT.told()
     told = asdict(receipt) | {"drift": drift}
+    known = {"doubts": doubts}
     from_first(
-        lambda: _record(settled, prepared, subject, told, evaluation, system, records, tracker)
+        lambda: _record(
+            settled, prepared, subject, told, evaluation, system, known, records, tracker
+        )
     )
+
+
+def _doubts(config: Config, prepared: Prepared, subject: Subject) -> list[str]:
+    """Say what about the model as it was loaded may make its scores meaningless."""
+    items = [question.items for question in prepared.questions.values()]
+    doubt = misfit(subject, items, budget(subject, config.system))
+    if doubt is None:
+        return []
+    log.warning("%s", doubt)
+    return [doubt]
 
 
 def _before(
@@ -212,6 +227,7 @@ def _record(
     receipt: dict[str, Any],
     evaluation: Evaluation,
     system: dict[str, Any],
+    known: dict[str, Any],
     records: CellRecords,
     tracker: Tracker,
 ) -> None:
@@ -247,7 +263,8 @@ def _record(
             "data": prepared.data,
             "unsupported": evaluation.unsupported,
             "also_unsupported": evaluation.also_unsupported,
-        },
+        }
+        | known,
     )
     for name, reason in (evaluation.unsupported | evaluation.also_unsupported).items():
         log.warning("%s is unsupported: %s", name, reason)

@@ -19,6 +19,7 @@ from src.progress import Progress
 from src.questions import Question
 from src.scoring.batching import Forward, deal, merge, scatter
 from src.scoring.engine import Engine
+from src.scoring.fit import refuse_constant
 from src.scoring.probe import refusal
 from src.scoring.requests import Answer, Request
 from src.scoring.scorer import Plan, plan_items, score_items
@@ -83,12 +84,14 @@ def evaluate(
 
     Raises:
         Unsupported: None of the questions can be asked of this subject by any of the scorers.
-        InputError: The model's values are not finite, or a text is too long for it.
+        InputError: The model's values are not finite or do not depend on the text, or a text is
+            too long for it.
     """
     plans, decimals, unsupported = plan_questions(subject, questions, scorers)
     requests = requests_of(plans)
     forwards, places = merge(requests)
     found, work = _run(subject, forwards, system, accelerator)
+    refuse_constant(subject, forwards, found)
     answers = scatter(found, places)
     measured, start = {}, 0
     for asked, planned in plans.items():

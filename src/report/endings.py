@@ -50,7 +50,9 @@ def reading_notes(rows: Sequence[Row], layout: Layout) -> Iterator[Text]:
 
 
 def endings(rows: Sequence[Row]) -> Iterator[Text]:
-    """Say in a line each which cells and benchmarks have no numbers, and why."""
+    """Say in a line each which numbers are in doubt, and which cells and benchmarks have none."""
+    for row in rows:
+        yield from (Text(f"in doubt: {row.label.text}: {doubt}") for doubt in doubts(row.cell))
     for row in rows:
         unsupported = row.cell.environment.get("unsupported")
         for name, reason in (unsupported if isinstance(unsupported, dict) else {}).items():
@@ -61,6 +63,12 @@ def endings(rows: Sequence[Row]) -> Iterator[Text]:
                 line = Text(f"{state}: {row.label.text}: {reason_of(row.cell)}")
                 line.append(f" ({row.cell.directory})", style="dim")
                 yield line
+
+
+def doubts(cell: Cell) -> list[str]:
+    """Say what may make all numbers of a cell meaningless; nothing for most."""
+    found = cell.environment.get("doubts")
+    return [_line(doubt) for doubt in found] if isinstance(found, list) else []
 
 
 def reason_of(cell: Cell) -> str:

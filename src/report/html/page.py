@@ -16,7 +16,7 @@ from src.report import axes
 from src.report.agreement import agreement_lines
 from src.report.cells import Label, collect, labels, twin
 from src.report.comparisons import Sweep, compare_sweep
-from src.report.endings import SAMPLE
+from src.report.endings import SAMPLE, doubts
 from src.report.html import cell_table, summary
 from src.report.html.blocks import pack
 from src.report.html.details import details
@@ -123,7 +123,7 @@ def _contents(
         "tones": summary.TONES,
         "changes": summary.changes(sweep),
         "unchanged": summary.unchanged(sweep),
-        "cautions": [*summary.cautions(sweep), *sweep.problems],
+        "cautions": [*_doubts(rows), *summary.cautions(sweep), *sweep.problems],
         "along": [
             *axes.lines(axes.read_axes(directory)),
             *agreement_lines(directory),
@@ -191,6 +191,10 @@ def _unsupported(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
         for part in ("unsupported", "also_unsupported")
         for name, reason in (row.cell.environment.get(part) or {}).items()
     ]
+
+
+def _doubts(rows: Sequence[Row]) -> list[str]:
+    return [f"{row.label.text}: {doubt}" for row in rows for doubt in doubts(row.cell)]
 
 
 def _hash(text: str) -> str:
