@@ -78,7 +78,8 @@ class GptqConfig:
         """Give versions of libraries elsewhere that decide what this does.
 
         Raises:
-            InputError: There is no interpreter that has them.
+            Unsupported: There is no interpreter, and none was named.
+            InputError: The one that there is does not have them.
         """
         return versions(self.python)
 

@@ -32,6 +32,7 @@ def library_versions(settings: Any) -> dict[str, str]:
 
     Raises:
         Unsupported: One is not installed; says how to install it.
+        InputError: An interpreter that the settings name does not have what it is to have.
     """
     found = {}
     for name in libraries_of(settings):

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
+from src import schema, sweep
+from src.cell import run_cell
 from src.compression.calibration import Calibration, CalibrationConfig
 from src.compression.elsewhere.interpreter import DEFAULT
 from src.compression.gptq import AwqConfig, GptqConfig
@@ -22,11 +26,13 @@ from src.compression.registry import compress
 from src.compression.stack import StackConfig, counted_settings
 from src.compression.uniform import UniformConfig
 from src.errors import InputError, Unsupported
-from src.schema import ROOT
+from src.schema import ROOT, typed
 from tests.checkpoints import TEXT
 from tests.compression.test_pretrained import round_to_groups
 from tests.models.folders import open_folder
 
+schema.register()
+sweep.register()
 STAND_IN = Path(__file__).with_name("stand_in")
 LAUNCHER = """\
 import os, runpy, sys, time
@@ -200,6 +206,21 @@ def test_an_interpreter_that_will_not_do_is_told_of(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             library_versions(GptqConfig(python=python))
+
+
+@pytest.mark.parametrize("kind", ["gptq", "awq"])
+def test_without_its_environment_a_cell_is_unsupported(kind, tmp_path, monkeypatch):
+    """As where any other library is missing; the rest of the sweep goes on."""
+    monkeypatch.setattr("src.compression.elsewhere.interpreter.DEFAULT", tmp_path / "v/bin/python")
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        given = ["model=tiny", f"compression={kind}", "benchmark=sample", "tracker=none"]
+        calibrated = "compression.calibration.text=" + str(ROOT / "README.md")
+        composed = compose("config", overrides=[*given, calibrated])
+    resolved = OmegaConf.to_container(composed, resolve=True)
+    for _ in range(2):  # not finished: it runs once the environment is there
+        assert run_cell(typed(composed), resolved, tmp_path / "cell") == "unsupported"
+    error = json.loads((tmp_path / "cell" / "status.json").read_text())["error"]
+    assert "`make gptq-env` makes one" in error["message"]
 
 
 def test_versions_decide_and_the_interpreters_place_does_not(python):

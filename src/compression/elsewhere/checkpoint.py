@@ -60,7 +60,7 @@ def quantized_checkpoint(
 
     Raises:
         InputError: The interpreter, the space or the time is not enough, or gptqmodel failed.
-        Unsupported: gptqmodel does not take this model.
+        Unsupported: gptqmodel does not take this model, or there is none.
     """
     from filelock import FileLock
 

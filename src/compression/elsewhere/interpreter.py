@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from src.errors import InputError
+from src.errors import InputError, Unsupported
 
 DEFAULT = Path(__file__).parents[3] / ".venv-gptq" / "bin" / "python"
 """What `make gptq-env` makes."""
@@ -31,13 +31,16 @@ def find_interpreter(python: str | None) -> Path:
         python: `compression.python`; None for the one that `make gptq-env` makes.
 
     Raises:
-        InputError: It is not there.
+        Unsupported: There is none, and no other was named.
+        InputError: The one that was named is not there.
     """
     found = DEFAULT if python is None else Path(python).expanduser().absolute()
-    if not found.is_file():
-        said = "" if python is None else f"compression.python={python} is no file. "
-        raise InputError(f"{said}{_how_to_get()}")
-    return found
+    if found.is_file():
+        return found
+    # As where a library of this environment is missing: the rest of the sweep can do without it.
+    if python is None:
+        raise Unsupported(_how_to_get())
+    raise InputError(f"compression.python={python} is no file. {_how_to_get()}")
 
 
 def versions(python: str | None) -> dict[str, str]:
@@ -50,7 +53,8 @@ def versions(python: str | None) -> dict[str, str]:
         Name -> version; the names of what this environment has too say that it is the other's.
 
     Raises:
-        InputError: The interpreter is not there, does not run, or has no gptqmodel.
+        Unsupported: There is no interpreter, and none was named.
+        InputError: The one that was named is not there, or it does not run or has no gptqmodel.
     """
     interpreter = find_interpreter(python)
     found = _ask(interpreter, interpreter.stat().st_mtime_ns)
