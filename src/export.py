@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src import schema, sweep
 from src.command_line import explain
 from src.errors import InputError, Unsupported
+from src.piped import piped
 from src.quiet import quiet_libraries
 from src.tracking.atomic import why_unwritten
 
@@ -182,4 +183,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src import launch, schema, sweep
 from src.command_line import explain, explain_unwritable, prepare, stop
 from src.errors import CellFailed, InputError
+from src.piped import piped
 from src.progress import CELLS
 
 log = logging.getLogger(__name__)
@@ -73,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -10,6 +10,7 @@ from src.data.config import DataConfig
 from src.data.locate import DataFiles
 from src.data.sources import SOURCES
 from src.errors import InputError
+from src.piped import piped
 
 BENCHMARKS = tuple(dict.fromkeys(layout.partition("/")[0] for layout in SOURCES))
 WORKERS = 8  # SEAT is 50 small files: the time goes into waiting
@@ -67,4 +68,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    piped(main)

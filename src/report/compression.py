@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.errors import InputError
+from src.piped import piped
 from src.report.cells import Headline, Label, collect, headlines, labels
 from src.report.main_table import broken, width_of
 from src.tracking.keys import HEADLINES
@@ -151,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

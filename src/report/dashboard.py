@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import InputError
+from src.piped import piped
 from src.report.cells import collect
 from src.report.comparisons import Sweep, compare_sweep, is_tracked, track
 from src.report.flips import write_flips
@@ -192,4 +193,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import safe_open
 
 from src.errors import InputError
+from src.piped import piped
 from src.report.cells import Headline, collect
 from src.statistics.compare import compare_directories
 from src.statistics.config import StatisticsConfig
@@ -237,4 +238,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    piped(main)

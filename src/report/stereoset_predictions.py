@@ -28,6 +28,7 @@ from src.benchmarks.stereoset_gold import DOMAINS, TASKS, read_clusters, read_ta
 from src.benchmarks.stereoset_rates import rates
 from src.data.readers import read_json
 from src.errors import InputError
+from src.piped import piped
 from src.report.stereoset_export import SPLIT_HINT, export_predictions
 from src.tracking.atomic import replacing
 
@@ -198,4 +199,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from src.errors import InputError
+from src.piped import piped
 from src.report import axes
 from src.report.agreement import agreement_lines
 from src.report.cells import collect, labels, twin
@@ -89,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

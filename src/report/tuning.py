@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from src.errors import InputError
+from src.piped import piped
 from src.report.cells import Headline, collect, headlines
 from src.tracking.keys import HEADLINES
 from src.tracking.read import Cell
@@ -108,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from src.errors import InputError
+from src.piped import piped
 from src.statistics.breakage import add_joint_changes
 from src.statistics.comparable import check_comparable
 from src.statistics.config import StatisticsConfig
@@ -126,4 +127,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

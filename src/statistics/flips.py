@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.errors import InputError
+from src.piped import piped
 from src.statistics.comparable import check_comparable
 from src.statistics.config import StatisticsConfig
 from src.statistics.flip_tests import FlipTest, flip_tests, flipped
@@ -125,4 +126,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

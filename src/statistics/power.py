@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from src.choices import one_of
 from src.errors import InputError
+from src.piped import piped
 from src.statistics.study import Plan, averaged, lines, paired, unpaired
 
 PAIRS = {
@@ -103,4 +104,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)

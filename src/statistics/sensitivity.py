@@ -14,6 +14,7 @@ import pandas as pd
 
 from src.benchmarks.base import Benchmark
 from src.errors import InputError
+from src.piped import piped
 from src.statistics.cell import cell_estimands
 from src.statistics.config import StatisticsConfig
 from src.statistics.family import adjust
@@ -165,4 +166,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped(main)
