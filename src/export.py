@@ -52,9 +52,11 @@ def export(config: "Config", out: Path) -> list[str]:
 
     Raises:
         InputError: `out` holds something or cannot be written.
-        Unsupported: The model cannot be compressed this way, or not be written as ordinary weights.
+        Unsupported: The model cannot be compressed this way, or not be written as ordinary weights,
+            or a library is not installed.
     """
     from src.cell import load
+    from src.compression.library import library_versions
     from src.compression.plain_layers import make_plain
     from src.compression.registry import compress
     from src.data.locate import DataFiles
@@ -65,6 +67,7 @@ def export(config: "Config", out: Path) -> list[str]:
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"out={out} is there already; choose a folder that is not, or is empty.")
+    library_versions(config.compression)  # one that is not installed: before a model is loaded
     config = settle(config).config
     calibrations = find_calibrations(config, DataFiles(config.data))
     subject = load(config, start_accelerator(config.system))

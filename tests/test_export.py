@@ -1,6 +1,8 @@
 """An exported folder gives the scores that were measured, or there is none."""
 
 import json
+import re
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -114,6 +116,19 @@ def test_a_folder_with_something_in_it_is_left_alone(checkpoint, tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         export.export(settings(checkpoint("bert"), "compression=prune"), tmp_path / "file" / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+def test_a_missing_library_is_named_before_a_model_is_loaded(checkpoint, tmp_path, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("src.compression.library.version", missing)
+    monkeypatch.setattr("src.cell.load", lambda *_: 1 / 0)
+    with pytest.raises(
+        Unsupported, match=re.escape("pip install -c requirements.lock -e '.[hqq]'")
+    ):
+        export.export(settings(checkpoint("llama"), "compression=hqq"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_line(checkpoint, tmp_path, monkeypatch, capsys):
