@@ -1,5 +1,6 @@
 """Pretraining from random weights, masked or causal, as one call."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from src.training.rows import Prepared, prepare
 from src.training.run import arguments, fit
 from src.training.schema import PretrainConfig
 from src.training.task import Loss, Task
+
+log = logging.getLogger(__name__)
+SMALL_STEP = 0.75
+"""Share of `training.batch_tokens` below which the mean step is worth a warning."""
 
 
 def pretrain(config: PretrainConfig, out: Path, tracker: Tracker | None = None) -> dict[str, Any]:
@@ -58,6 +63,8 @@ def text_task(
     change = changes(tokenizer, settings, seed)
     split = (settings.accumulation, args.process_index, args.world_size)
     batches = RowBatches(data.seen, settings.batch_tokens, seed, device, split, change)
+    if args.process_index == 0:
+        warn_of_small_steps(batches, settings.batch_tokens)
     dtype = getattr(torch, settings.weights)
 
     def save(step: int, folder: Path) -> None:
@@ -66,6 +73,26 @@ def text_task(
 
     held_out = held_out_batches(data.held_out, tokenizer, settings, device)
     return Task(model, batches, loss, save, held_out, held_out_loss)
+
+
+def warn_of_small_steps(batches: RowBatches, batch_tokens: int) -> None:
+    """Say so where the text is too small for steps of the size asked for.
+
+    A step's rows have one length, so no step can hold more than all rows of a length do.
+
+    Args:
+        batches: Of the training text.
+        batch_tokens: Tokens a step should have.
+    """
+    mean = batches.tokens(batches.per_epoch) / batches.per_epoch
+    if mean < SMALL_STEP * batch_tokens:
+        log.warning(
+            "a step reads %s tokens on average, not the %s of training.batch_tokens, as the text "
+            "has too few rows of each length: use more text, a smaller training.batch_tokens or a "
+            "smaller corpus.length",
+            f"{mean:,.0f}",
+            f"{batch_tokens:,}",
+        )
 
 
 def check_fits(

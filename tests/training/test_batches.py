@@ -1,11 +1,15 @@
 """The steps of a run are a function of their number, however they are split."""
 
+import re
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from src.training.batches import RowBatches, seed_of
+from src.training.config import TrainingConfig
+from src.training.pretraining import text_task
 
 CPU = torch.device("cpu")
 
@@ -96,3 +100,18 @@ def test_seeds_of_different_things_differ():
     assert len(set(seeds)) == 100
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert [b - a for a, b in pairwise(seeds)] != [seeds[1] - seeds[0]] * 99
+
+
+@pytest.mark.parametrize(("batch_tokens", "small"), [(64, False), (100, False), (4096, True)])
+def test_steps_far_smaller_than_asked_for_are_said(rows, tokenizer, batch_tokens, small, caplog):
+    seen = rows("bert")  # 40 rows of each of four lengths
+    data = SimpleNamespace(tokenizer=tokenizer("bert"), seen=seen, held_out=seen)
+    args = SimpleNamespace(device=CPU, process_index=0, world_size=1)
+    settings = TrainingConfig(steps=1, batch_tokens=batch_tokens)
+    task = text_task(None, None, None, data, settings, 0, args)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == small
+    if small:
+        sizes = [task.batches.parts(step)[0]["ids"].numel() for step in range(4)]
+        mean, asked = re.findall(r"[\d,]+\d", said[0])
+        assert (float(mean), asked) == (sum(sizes) / len(sizes), "4,096")
