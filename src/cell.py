@@ -161,7 +161,12 @@ def _measure(
             drift = from_first(lambda: compare(subject, before, budget(subject, config.system)))
         with meter.phase("evaluate"):
             evaluation = evaluate(
-                subject, prepared.questions, config.scorer.names, config.system, accelerator
+                subject,
+                prepared.questions,
+                config.scorer.names,
+                config.system,
+                accelerator,
+                config.scorer.skip_long,
             )
     system = meter.report() | evaluation.work | sizes(subject.source, receipt) | KEPT.told()
     told = asdict(receipt) | {"drift": drift}
@@ -192,7 +197,7 @@ def _before(
     if not config.drift.requests or not accelerator.is_main_process:
         return "drift.requests=0"
     items = [question.items for question in prepared.questions.values()]
-    requests = draw(subject, items, config.scorer.names, config.drift)
+    requests = draw(subject, items, config.scorer.names, config.drift, config.scorer.skip_long)
     return remember(subject, requests, config.drift, budget(subject, config.system))
 
 

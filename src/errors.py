@@ -5,6 +5,19 @@ class InputError(ValueError):
     """Something the user gave is wrong; the message says what, where, and what to do."""
 
 
+class TooLong(InputError):
+    """A text has more tokens than the model takes.
+
+    Attributes:
+        reason: Why an item with this text has no score, in a few words.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Args: the reason, and the message of an InputError."""
+        super().__init__(message)
+        self.reason = reason
+
+
 class Unsupported(Exception):
     """This combination cannot exist (a masked-only scorer on a causal model, say).
 

@@ -69,6 +69,7 @@ def evaluate(
     scorers: Sequence[str],
     system: SystemConfig,
     accelerator: Accelerator,
+    skip_long: bool = False,
 ) -> Evaluation:
     """Ask a subject all questions of a cell.
 
@@ -81,13 +82,14 @@ def evaluate(
         scorers: Names of the scorers, the cell's own first.
         system: Batch budgets and progress.
         accelerator: Says which share of the work is this process's.
+        skip_long: Whether items with a text that is longer than the model takes are left out.
 
     Raises:
         Unsupported: None of the questions can be asked of this subject by any of the scorers.
         InputError: The model's values are not finite or do not depend on the text, or a text is
             too long for it.
     """
-    plans, decimals, unsupported = plan_questions(subject, questions, scorers)
+    plans, decimals, unsupported = plan_questions(subject, questions, scorers, skip_long)
     requests = requests_of(plans)
     forwards, places = merge(requests)
     found, work = _run(subject, forwards, system, accelerator)
@@ -124,7 +126,10 @@ def requests_of(plans: Mapping[Asked, Sequence[Plan | Skipped]]) -> list[Request
 
 
 def plan_questions(
-    subject: Subject, questions: Mapping[str, Question], scorers: Sequence[str]
+    subject: Subject,
+    questions: Mapping[str, Question],
+    scorers: Sequence[str],
+    skip_long: bool = False,
 ) -> tuple[dict[Asked, list[Plan | Skipped]], dict[Asked, int | None], dict[Asked, str]]:
     """Plan all items by all scorers, without running the model.
 
@@ -141,12 +146,16 @@ def plan_questions(
         items = questions[name].items
         try:
             plans[name, scorer], decimals[name, scorer] = plan_items(
-                items, subject.text, scorer, subject.objective
+                items, subject.text, scorer, subject.objective, skip_long
             )
         except Unsupported as error:
             unsupported[name, scorer] = str(error)
     if not plans:
         raise Unsupported("; ".join(f"{name}: {why}" for (name, _), why in unsupported.items()))
+    planned = [plan for some in plans.values() for plan in some]
+    reasons = [plan.reason for plan in planned if isinstance(plan, Skipped)]
+    if len(reasons) == len(planned):
+        raise Unsupported(f"none of the {len(reasons)} items can be scored: {reasons[0]}")
     return plans, decimals, unsupported
 
 

@@ -149,7 +149,9 @@ def forecast(config: Config) -> Forecast:
     device = start_accelerator(config.system).device.type
     questions = find_questions(config, DataFiles(config.data))
     subject, weights = empty_subject(config.model, config.scorer.start_token)
-    requests = requests_of(plan_questions(subject, questions, config.scorer.names)[0])
+    requests = requests_of(
+        plan_questions(subject, questions, config.scorer.names, config.scorer.skip_long)[0]
+    )
     forwards, _ = merge(requests)
     run, padded = find_run(subject, forwards, config)
     flops = float(model_cost(subject.model).of(run))

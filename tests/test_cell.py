@@ -2,6 +2,8 @@
 
 import gc
 import json
+import re
+import shutil
 import weakref
 
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from transformers import AutoTokenizer
 
 from src import cell, schema, sweep
 from src import prepare as prepared
@@ -21,6 +24,7 @@ from src.report.agreement import agreement_lines, write_agreement
 from src.report.cells import Headline, collect
 from src.report.comparisons import compare_sweep
 from src.schema import ROOT, typed
+from src.scoring.sentences import sentences
 from src.tracking.fingerprint import fingerprint
 from src.tracking.read import read_cell
 from tests.scoring.items import PAIRS, TESTS
@@ -151,6 +155,59 @@ def test_start_token_none_leaves_the_first_token_out(config, tmp_path):
     none, auto = (pd.read_parquet(tmp_path / n / "items.parquet") for n in ("none", "auto"))
     pairs = none.benchmark == "sample_crows_pairs"
     assert (none.score_more[pairs] != auto.score_more[pairs]).all()
+
+
+@pytest.fixture
+def short(checkpoint, tmp_path):
+    """A checkpoint that takes fewer tokens than some of the sample texts have."""
+    folder = shutil.copytree(checkpoint("gpt_neox"), tmp_path / "short")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"max_position_embeddings": 24}))
+    return folder
+
+
+def test_a_text_that_is_too_long(config, short, tmp_path):
+    """It ends the cell, or its item is left out of this cell and of what is compared with it."""
+    given = [f"model.id={short}", "~benchmark.sample_seat"]
+    with pytest.raises(CellFailed, match=r"item \w+: a text of .*scorer\.too_long=skip"):
+        run(config(*given), tmp_path / "error")
+    given.append("scorer.too_long=skip")
+    assert run(config(*given), tmp_path / "sweep/none") == "done"
+    assert run(config("compression=fp16", *given), tmp_path / "sweep/fp16") == "done"
+    items = pd.read_parquet(tmp_path / "sweep/none/items.parquet")
+    tokens = AutoTokenizer.from_pretrained(short)
+    long = [
+        any(len(tokens.encode(text)) > 24 for text in sentences(item).values())
+        for question in prepare(typed(config(*given))).questions.values()
+        for item in question.items
+    ]
+    assert 0 < sum(long) < len(long)
+    assert list(items.skip_reason.str.contains("longer than the 24 this model takes")) == long
+    assert list(items.decision == "skipped") == long
+    (counted,) = (
+        row
+        for row in json.loads((tmp_path / "sweep/none/metrics.json").read_text())
+        if (row["benchmark"], row["category"], row["metric"])
+        == ("sample_crows_pairs", "overall", "n_skipped")
+    )
+    pairs = items.benchmark == "sample_crows_pairs"
+    assert counted["value"] == sum(items.decision[pairs] == "skipped")
+    (row,) = (
+        row
+        for row in compare_sweep(tmp_path / "sweep", collect(tmp_path / "sweep")).rows
+        if (row["benchmark"], row["category"], row["metric"])
+        == ("sample_crows_pairs", "overall", "stereotype_score")
+    )
+    assert row["n"] == sum(pairs) - counted["value"]
+
+
+def test_a_model_that_is_too_short_for_all_texts_is_unsupported(config, short, tmp_path):
+    settings = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(settings | {"max_position_embeddings": 3}))
+    given = [f"model.id={short}", "~benchmark.sample_seat", "scorer.too_long=skip"]
+    assert run(config("compression=fp16", *given), tmp_path) == "unsupported"
+    message = status(tmp_path)["error"]["message"]
+    assert re.match(r"none of the \d+ items can be scored: .* longer than the 3 this", message)
 
 
 def test_items_are_limited_by_category():

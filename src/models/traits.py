@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from src.errors import InputError, Unsupported
+from src.errors import InputError, TooLong, Unsupported
 from src.models.words import Word, words
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class TextSide:
             Token ids.
 
         Raises:
-            InputError: The text is longer than the model takes, or has a token it does not know.
+            TooLong: The text is longer than the model takes.
+            InputError: It has a token that the model does not know.
         """
         return self._encode(text, special)
 
@@ -65,6 +66,7 @@ class TextSide:
             Token ids: the start token and the text's, without other special tokens.
 
         Raises:
+            TooLong: As `encode`.
             InputError: As `encode`.
         """
         ids = self.encode(text, special=False)
@@ -147,9 +149,11 @@ class TextSide:
     def _check_length(self, tokens: int, text: str) -> None:
         limit = self.traits.max_length
         if limit is not None and tokens > limit:
-            raise InputError(
-                f"a text of {tokens} tokens is longer than the {limit} this model takes: "
-                f"{text[:120]!r}... Leave the item out, or choose a model with a longer context."
+            reason = f"a text of {tokens} tokens is longer than the {limit} this model takes"
+            raise TooLong(
+                reason,
+                f"{reason}: {text[:120]!r}... Leave such items out by scorer.too_long=skip, or "
+                "choose a model with a longer context.",
             )
 
     def _check_known(self, ids: tuple[int, ...], where: str) -> None:

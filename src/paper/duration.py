@@ -78,7 +78,9 @@ def _run(experiment: Experiment, objective: str, rest: Sequence[str]) -> "Need":
     config = _config(experiment, objective, rest)
     subject, _ = empty_subject(config.model, config.scorer.start_token)
     questions = find_questions(config, DataFiles(config.data))
-    requests = requests_of(plan_questions(subject, questions, config.scorer.names)[0])
+    requests = requests_of(
+        plan_questions(subject, questions, config.scorer.names, config.scorer.skip_long)[0]
+    )
     return find_run(subject, merge(requests)[0], config)[0]
 
 

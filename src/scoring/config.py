@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from src.choices import at_least, help_
+from src.choices import at_least, help_, one_of
 from src.errors import InputError
+
+TOO_LONG = ("error", "skip")
 
 
 @dataclass
@@ -15,6 +17,14 @@ class ScorerConfig:
         default_factory=list,
         metadata=help_("more rules to score the same items by, in the same passes where they can"),
     )
+    too_long: str = field(
+        default="error",
+        metadata=help_(
+            "an item with a text that is longer than the model takes ends the cell (error), or is "
+            "left out and counted (skip)",
+            TOO_LONG,
+        ),
+    )
     start_token: str = field(
         default="auto",
         metadata=help_(
@@ -24,13 +34,19 @@ class ScorerConfig:
     )
 
     def __post_init__(self) -> None:
-        """Check that every rule is named once.
+        """Check that every rule is named once, and the choice.
 
         Raises:
-            InputError: A rule is named twice.
+            InputError: A rule is named twice, or a value is not among its choices.
         """
+        one_of("scorer.too_long", self.too_long, TOO_LONG)
         if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
             raise InputError(f"scorer.also={self.also} names {', '.join(twice)} a second time.")
+
+    @property
+    def skip_long(self) -> bool:
+        """Whether items with too long a text are left out."""
+        return self.too_long == "skip"
 
     @property
     def names(self) -> list[str]:

@@ -54,6 +54,7 @@ def draw(
     questions: Iterable[Sequence[Item]],
     scorers: Sequence[str],
     settings: DriftConfig,
+    skip_long: bool = False,
 ) -> list[LogProbs]:
     """Draw predictions from those that the benchmarks ask for, at most one an input.
 
@@ -62,6 +63,7 @@ def draw(
         questions: The items of each benchmark.
         scorers: Names of the scorers.
         settings: How many, and the seed.
+        skip_long: Whether items with a text that is longer than the model takes are left out.
 
     Returns:
         Requests of one position each; fewer than asked for where there are no more.
@@ -74,7 +76,7 @@ def draw(
         if len(drawn) >= settings.requests:
             break
         try:
-            (plan,), _ = plan_items([item], subject.text, scorer, subject.objective)
+            (plan,), _ = plan_items([item], subject.text, scorer, subject.objective, skip_long)
         except Unsupported:
             continue
         for request in () if isinstance(plan, Skipped) else plan.requests:

@@ -8,12 +8,13 @@ own, and no more than an equal chance before training.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 import numpy as np
 
 from src.benchmarks.items import AssociationTest, Discourse, FillIn, Item, SentencePair
-from src.errors import InputError
+from src.errors import InputError, TooLong
 from src.models.subject import Subject
 from src.scoring.batching import Forward, merge
 from src.scoring.engine import Engine
@@ -44,9 +45,12 @@ def misfit(
         What to check; None where nothing is wrong, or there is no text.
 
     Raises:
-        InputError: A text is longer than the model takes, or the model's values are not finite.
+        InputError: The model's values are not finite.
     """
-    requests = [one for text in _texts(questions) for one in _asked(subject, text)]
+    requests: list[Request] = []
+    for text in _texts(questions):
+        with suppress(TooLong):  # whether that ends the cell is not decided here
+            requests += _asked(subject, text)
     if not requests:
         return None
     forwards, _ = merge(requests)

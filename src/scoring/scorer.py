@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from src.benchmarks.base import ItemScore, Scores, Skipped
 from src.benchmarks.items import Item
-from src.errors import Unsupported
+from src.errors import InputError, TooLong, Unsupported
 from src.models.traits import TextSide
 from src.modules import import_modules
 from src.scoring.requests import Answer, Request
@@ -93,18 +93,35 @@ def find_scorer(name: str, item: type[Item], objective: str) -> Scorer:
 
 
 def plan_items(
-    items: Sequence[Item], text: TextSide, name: str, objective: str
+    items: Sequence[Item], text: TextSide, name: str, objective: str, skip_long: bool = False
 ) -> tuple[list[Plan | Skipped], int | None]:
     """Plan a benchmark's items.
+
+    Args:
+        items: Of one benchmark.
+        text: The subject's text side.
+        name: Of the scorer.
+        objective: "masked" or "causal".
+        skip_long: Whether an item with a text that the model cannot take whole is left out.
 
     Returns:
         A plan or a skip for each item, and the decimals of the rule.
 
     Raises:
         Unsupported: The scorer has no rule for these items.
+        InputError: A text is longer than the model takes, and is not to be left out.
     """
     found = find_scorer(name, type(items[0]), objective)
-    return [found.rule(item, text) for item in items], found.decimals
+    return [_plan(found.rule, item, text, skip_long) for item in items], found.decimals
+
+
+def _plan(rule: Rule, item: Item, text: TextSide, skip_long: bool) -> Plan | Skipped:
+    try:
+        return rule(item, text)
+    except TooLong as error:
+        if skip_long:
+            return Skipped(error.reason)
+        raise InputError(f"item {item.id}: {error}") from error
 
 
 def score_items(plans: Sequence[Plan | Skipped], answers: Sequence[Answer]) -> list[ItemScore]:
