@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+from scipy.stats import norm
+
 from src.errors import InputError
 from src.statistics.comparable import check_comparable
 from src.statistics.compare import compare_directories, items_left_out
@@ -170,7 +172,8 @@ def lines(found: Sequence[Gated], settings: StatisticsConfig) -> list[str]:
         text = each.reason
         if each.change is not None and each.low is not None and each.high is not None:
             ends = f"{each.low:{form}} to {each.high:{form}}"
-            text = f"{each.change:{form}} {unit} ({ends}), margin {each.margin:g}{_more(each)}"
+            text = f"{each.change:{form}} {unit} ({ends}), margin {each.margin:g}"
+            text += _more(each, settings.alpha, len(found))
         said.append(f"{each.answer:10} {each.key} (n={each.n:,}): {text}")
     verdict = overall(found)
     count = len(found)
@@ -184,16 +187,22 @@ def lines(found: Sequence[Gated], settings: StatisticsConfig) -> list[str]:
     return [*said, f"{verdict}: {count} metric{'s' * (count != 1)}: {why[verdict]}"]
 
 
-def _more(each: Gated) -> str:
-    """Say why it is undecided: how many more items would decide, if the change stayed the same."""
-    if each.reason:
-        return f"; {each.reason}"
+def _more(each: Gated, alpha: float, count: int) -> str:
+    """Say why it is undecided: how many more items would decide, if the change stayed the same.
+
+    A change beyond the margin has to be shown at alpha over the number of metrics, for which the
+    interval behind "within" is too narrow.
+    """
+    said = f"; {each.reason}" if each.reason else ""
     if each.answer != "undecided" or each.change is None or each.low is None or each.high is None:
-        return ""
+        return said
     to_margin = abs(each.margin - abs(each.change))
-    times = ((each.high - each.low) / 2 / to_margin) ** 2 if to_margin else math.inf
+    half_width = (each.high - each.low) / 2
+    if abs(each.change) > each.margin:
+        half_width *= norm.isf(alpha / count) / norm.isf(alpha)
+    times = (half_width / to_margin) ** 2 if to_margin else math.inf
     needed = f"about {math.ceil(times)}" if times < 100 else "more than 100"
-    return f"; {needed} times the items would decide"
+    return f"{said}; {needed} times the items would decide"
 
 
 class _Parser(argparse.ArgumentParser):

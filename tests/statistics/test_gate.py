@@ -1,17 +1,19 @@
 """The gate's verdicts and exit codes: an error never looks like a verdict."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 
 from src import gate as command
 from src.benchmarks.items import SentencePair
 from src.statistics.config import StatisticsConfig
-from src.statistics.gating import gate, overall
+from src.statistics.gating import Gated, gate, lines, overall
 from src.tracking.read import read_cell
 from tests.statistics.cells import write_cell
 from tests.statistics.tables import BENCHMARKS
@@ -158,3 +160,28 @@ def test_a_fault_of_the_program_is_no_verdict(cells, capsys, monkeypatch):
     monkeypatch.setattr("src.statistics.gating.run", broken)
     assert command.main([]) == 3
     assert "no verdict: a fault" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("change", "count"), [(10.0, 1), (10.0, 20), (-10.0, 20), (1.0, 20)])
+def test_so_many_times_the_items_decide_and_fewer_do_not(change, count):
+    error, margin, alpha = 6.0, 3.0, 0.05
+    half = NormalDist().inv_cdf(1 - alpha) * error
+    metric = Gated("x", "undecided", change, change - half, change + half, margin, 9, "%")
+    said = lines([metric] * count, StatisticsConfig(alpha=alpha))[0]
+    times = int(re.search(r"about (\d+) times the items would decide", said)[1])
+
+    def decides(times):
+        now = error / times**0.5
+        narrow = NormalDist().inv_cdf(1 - alpha) * now
+        strict = NormalDist().inv_cdf(1 - alpha / count) * now
+        return abs(change) + narrow < margin or abs(change) - strict > margin
+
+    assert decides(times)
+    assert not decides(times - 1)
+
+
+def test_what_is_not_beyond_the_margin_as_one_of_many_says_how_many_items_would_do():
+    reason = "beyond the margin on its own, but not as one of 20 metrics"
+    metric = Gated("x", "undecided", 10.0, 4.0, 16.0, 3.0, 9, "%", reason)
+    said = lines([metric] * 20, StatisticsConfig())[0]
+    assert f"{reason}; about 3 times the items would decide" in said
