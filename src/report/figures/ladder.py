@@ -162,8 +162,8 @@ def _panel(
     if len(ideal) and ideal.iloc[0] > 0:
         axes.axhline(ideal.iloc[0], color="0.45", lw=0.8, ls=(0, (1, 2)), zorder=1)
     if number in (ERROR, DRIFT) and (rows["value"] > 0).any():
-        style.logarithmic(axes)
         rows = rows[rows["value"] > 0]
+        style.logarithmic(axes, rows["value"].max() / rows["value"].min())
     for at, model in enumerate(models):
         own = rows[rows["model"] == model]
         dense = own[own["is_dense"]]

@@ -200,12 +200,20 @@ def cut(text: str, characters: int) -> str:
     return f"{text[: characters - 1 - half]}…{text[-half:]}"
 
 
-def logarithmic(axes: "Axes") -> None:
-    """Make the vertical axis logarithmic, its numbers plain: 0.01 (powers would be formulas)."""
+def logarithmic(axes: "Axes", ratio: float) -> None:
+    """Make the vertical axis logarithmic, its numbers plain: 0.01 (powers would be formulas).
+
+    Args:
+        axes: Whose axis.
+        ratio: Of the largest number drawn to the smallest.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    # A LogLocator that has to leave powers out has no marks at all, unless they are powers only.
+    few = ratio < 1e6
+    marks = LogLocator(subs=(1.0, 3.0), numticks=12) if few else LogLocator(subs=(1.0,))
+    axes.yaxis.set_major_locator(marks)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

@@ -1,5 +1,7 @@
 """The precision ladder: bits, numbers, and which cells a line joins."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -123,3 +125,16 @@ def test_errors_stand_on_a_logarithmic_axis_with_plain_numbers():
     shown = {label.get_text() for label in axes.get_yticklabels(which="both")} - {""}
     assert {f"{value:g}" for value in (0.01, 0.03, 0.1, 0.3) if low < value < high} <= shown
     assert all(float(text) > 0 for text in shown)  # no formula
+
+
+@pytest.mark.parametrize("smallest", [1e-3, 1e-5, 1e-6, 1e-8, 1e-13])
+def test_drift_of_any_range_has_numbers_on_its_axis(smallest):
+    _, figure = drawn(material([*CELLS, rung(16, 1e-5, smallest, 60.0)]))
+    (axes,) = (axes for axes in figure.axes if axes.get_ylabel().startswith("KL"))
+    low, high = axes.get_ylim()
+    assert low < smallest < 1.0 < high
+    shown = [label for label in axes.get_yticklabels() if label.get_text()]
+    inside = [label for label in shown if low <= label.get_position()[1] <= high]
+    assert len(inside) >= 3
+    heights = sorted(label.get_window_extent().y0 for label in inside)
+    assert min(b - a for a, b in pairwise(heights)) > inside[0].get_window_extent().height * 0.9
