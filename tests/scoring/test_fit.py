@@ -60,6 +60,13 @@ def test_a_tokenizer_of_another_model_is_noticed(name, other, tmp_path):
         assert "Its tokenizer is probably another model's" in misfit(subject, items, BUDGET)
 
 
+def test_values_that_are_not_finite_are_for_the_benchmarks_to_tell(load):
+    """Their scorer may not be for such a model at all, which is no failure."""
+    broken = load("gpt2")
+    broken.model.transformer.ln_f.weight.fill_(torch.nan)
+    assert misfit(broken, ITEMS, BUDGET) is None
+
+
 def test_a_task_has_no_text_that_its_model_predicts(subject):
     task = [Labelled("0", "sst2", "0", task="sst2", first="good", second=None, label=1.0)]
     assert misfit(subject("gpt2"), [task], BUDGET) is None
