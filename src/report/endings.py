@@ -11,6 +11,8 @@ from src.tracking.keys import HEADLINES
 from src.tracking.read import Cell
 
 SAMPLE = "sample_"
+SHORT = 60
+"""Letters of a reason that is told of each cell."""
 
 
 def reading_notes(rows: Sequence[Row], layout: Layout) -> Iterator[Text]:
@@ -50,9 +52,14 @@ def reading_notes(rows: Sequence[Row], layout: Layout) -> Iterator[Text]:
 
 
 def endings(rows: Sequence[Row]) -> Iterator[Text]:
-    """Say in a line each which numbers are in doubt, and which cells and benchmarks have none."""
+    """Say in a line each which numbers are in doubt, and which cells and benchmarks have none.
+
+    A reason that several cells have is told once; the others name the cell that it stands at.
+    """
+    told: dict[str, str] = {}
     for row in rows:
-        yield from (Text(f"in doubt: {row.label.text}: {doubt}") for doubt in doubts(row.cell))
+        for doubt in doubts(row.cell):
+            yield Text(f"in doubt: {row.label.text}: {_once(doubt, row.label.text, told)}")
     for row in rows:
         unsupported = row.cell.environment.get("unsupported")
         for name, reason in (unsupported if isinstance(unsupported, dict) else {}).items():
@@ -60,9 +67,17 @@ def endings(rows: Sequence[Row]) -> Iterator[Text]:
     for state in ("unsupported", "running", "killed", "unreadable", "failed"):
         for row in rows:
             if row.cell.state == state:
-                line = Text(f"{state}: {row.label.text}: {reason_of(row.cell)}")
+                reason = _once(reason_of(row.cell), row.label.text, told)
+                line = Text(f"{state}: {row.label.text}: {reason}")
                 line.append(f" ({row.cell.directory})", style="dim")
                 yield line
+
+
+def _once(reason: str, cell: str, told: dict[str, str]) -> str:
+    """Give a reason, or where it was told before the cell that had it."""
+    first = told.setdefault(reason, cell)
+    # Short ones say more than where to look; two cells may have one label.
+    return reason if first == cell or len(reason) < SHORT else f"as {first}"
 
 
 def doubts(cell: Cell) -> list[str]:

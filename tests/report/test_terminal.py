@@ -147,6 +147,16 @@ def test_cells_without_numbers_are_listed_with_their_reason(sweep):
     ]
 
 
+def test_a_reason_of_several_cells_is_told_once(tmp_path):
+    long = "crows_pairs.csv is not in data.root=FOLDER, which is where it was looked for"
+    for name, reason in (("a", long), ("b", "no"), ("c", long), ("d", "no"), ("e", long + "!")):
+        cell(tmp_path / name, model=name, end=InputError(reason))
+    assert shown(tmp_path, 80).splitlines()[-5:] == [
+        f"failed: {name} none: {reason} ({tmp_path / name})"
+        for name, reason in zip("abcde", (long, "no", "as a none", "no", long + "!"), strict=True)
+    ]
+
+
 def test_other_errors_are_named_with_their_type(tmp_path):
     cell(tmp_path / "a", end=KeyError("weight"))
     assert "failed: bert none: KeyError: 'weight' (" in shown(tmp_path)
