@@ -75,7 +75,7 @@ def read_documents(path: Path, setting: str = "corpus.sources.NAME.path") -> lis
         ) from error
     if len(documents) < FEWEST:
         raise InputError(
-            f"{path} ({setting}) holds {len(documents)} documents, at least {FEWEST} are needed: "
+            f"{path} ({setting}) has too few documents ({len(documents)}; {FEWEST} are needed): "
             "separate documents by a blank line."
         )
     return documents
