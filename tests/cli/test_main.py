@@ -166,6 +166,7 @@ def test_two_processes_give_the_same_metrics_as_one(checkpoint, tmp_path):
     pd.testing.assert_frame_equal(one, two, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_first_process_alone_does_not_hang_the_others(checkpoint, tmp_path):
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "src.main")
     code, output = run(
