@@ -170,10 +170,9 @@ def _measure(
             )
     system = meter.report() | evaluation.work | sizes(subject.source, receipt) | KEPT.told()
     told = asdict(receipt) | {"drift": drift}
-    known = {"doubts": doubts}
     from_first(
         lambda: _record(
-            settled, prepared, subject, told, evaluation, system, known, records, tracker
+            settled, prepared, subject, doubts, told, evaluation, system, records, tracker
         )
     )
 
@@ -229,10 +228,10 @@ def _record(
     settled: Settled,
     prepared: Prepared,
     subject: Subject,
+    doubts: list[str],
     receipt: dict[str, Any],
     evaluation: Evaluation,
     system: dict[str, Any],
-    known: dict[str, Any],
     records: CellRecords,
     tracker: Tracker,
 ) -> None:
@@ -268,8 +267,8 @@ def _record(
             "data": prepared.data,
             "unsupported": evaluation.unsupported,
             "also_unsupported": evaluation.also_unsupported,
-        }
-        | known,
+            "doubts": doubts,
+        },
     )
     for name, reason in (evaluation.unsupported | evaluation.also_unsupported).items():
         log.warning("%s is unsupported: %s", name, reason)

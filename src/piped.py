@@ -10,7 +10,7 @@ GONE = 141
 """Exit code of a program that the closed pipe itself ends: 128 and the number of SIGPIPE."""
 
 
-def piped(main: Callable[[], object]) -> NoReturn:
+def piped(main: Callable[[], int | str | None]) -> NoReturn:
     """Run a program and exit with its code, without a traceback where nobody reads what it prints.
 
     Args:
@@ -19,7 +19,7 @@ def piped(main: Callable[[], object]) -> NoReturn:
     Raises:
         BrokenPipeError: The pipe that broke is another one.
     """
-    code: object = None
+    code: int | str | None = None
     unread = False
     try:
         code = main()
@@ -37,7 +37,7 @@ def piped(main: Callable[[], object]) -> NoReturn:
         code = code or GONE
         # Python flushes what is left once more, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)  # type: ignore[arg-type]  # as SystemExit's code: a number, a message or None
+    sys.exit(code)
 
 
 def _closed() -> bool:

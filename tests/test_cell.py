@@ -21,12 +21,15 @@ from src.errors import CellFailed, InputError
 from src.prepare import prepare
 from src.questions import limited
 from src.report.agreement import agreement_lines, write_agreement
-from src.report.cells import Headline, collect
+from src.report.cells import Headline, collect, labels
 from src.report.comparisons import compare_sweep
+from src.report.endings import endings
+from src.report.main_table import Row
 from src.schema import ROOT, typed
 from src.scoring.sentences import sentences
 from src.tracking.fingerprint import fingerprint
 from src.tracking.read import read_cell
+from tests.models.folders import swapped
 from tests.scoring.items import PAIRS, TESTS
 
 schema.register()
@@ -302,3 +305,16 @@ def test_a_sweep_too_small_for_a_spread_still_has_its_comparisons(config, tmp_pa
     run(config("compression=fp16", *one), tmp_path / "fp16")
     sweep_ = compare_sweep(tmp_path, collect(tmp_path))
     assert json.loads((tmp_path / "comparisons.json").read_text())["comparisons"] == sweep_.rows
+
+
+def test_doubts_stand_below_the_table(config, tmp_path):
+    folder = swapped("bert", "roberta", tmp_path / "model")
+    composed = config(f"model.id={folder}", "~benchmark.sample_seat", "debug.limit=2")
+    resolved = OmegaConf.to_container(composed, resolve=True)
+    run_cell(typed(composed), resolved, tmp_path / "sweep" / "cell")
+    (cell,) = cells = collect(tmp_path / "sweep")
+    assert cell.state == "done"
+    (doubt,) = json.loads((cell.directory / "environment.json").read_text())["doubts"]
+    (line,) = endings([Row(cell, labels(cells)[0], None, {})])
+    assert line.plain.startswith("in doubt: model none: ")
+    assert doubt in line.plain

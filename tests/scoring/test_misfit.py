@@ -1,32 +1,21 @@
 """A tokenizer of another model is seen, and answers that depend on no text are refused."""
 
-import json
 import math
-import shutil
-from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 from src.benchmarks.items import Labelled
-from src.cell import run_cell
 from src.errors import InputError
-from src.report.cells import collect, labels
-from src.report.endings import endings
-from src.report.main_table import Row
-from src.schema import ROOT, typed
 from src.scoring.batching import merge
 from src.scoring.engine import Engine
 from src.scoring.fit import misfit, refuse_constant
 from src.scoring.requests import LogProbs
 from src.scoring.scorer import Plan, load_scorers, plan_items
-from tests.models.folders import open_folder
+from tests.models.folders import TINY, open_folder, swapped
 from tests.scoring.items import CLUSTERS, DISCOURSES, PAIRS, TESTS
-from tests.test_cell import config  # noqa: F401  # a fixture
 
 load_scorers()
-TINY = ROOT / "src" / "models" / "tiny"
 CAUSAL = "pythia-0.4m/step5100"
 BUDGET = (2048, 2**25)
 ITEMS = [PAIRS, CLUSTERS, DISCOURSES, TESTS]
@@ -40,13 +29,6 @@ def test_models_fit_their_own_tokenizers(name):
     subject = open_folder(TINY / name)
     assert misfit(subject, ITEMS, BUDGET) is None
     assert misfit(subject, [TESTS], BUDGET) is None
-
-
-def swapped(name: str, other: str, folder: Path) -> Path:
-    shutil.copytree(TINY / name, folder)
-    for file in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(TINY / other / file, folder / file)
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -85,19 +67,6 @@ def test_the_surprise_is_that_of_transformers_own_loss(subject, monkeypatch):
     told = misfit(random, [PAIRS], BUDGET)
     assert f"({total / tokens:.1f} nats a token)" in told
     assert f"({math.log(len(random.text.tokenizer)):.1f})" in told
-
-
-def test_doubts_stand_below_the_table(config, tmp_path):  # noqa: F811
-    folder = swapped("bert", "roberta", tmp_path / "model")
-    composed = config(f"model.id={folder}", "~benchmark.sample_seat", "debug.limit=2")
-    resolved = OmegaConf.to_container(composed, resolve=True)
-    run_cell(typed(composed), resolved, tmp_path / "sweep" / "cell")
-    (cell,) = cells = collect(tmp_path / "sweep")
-    assert cell.state == "done"
-    (doubt,) = json.loads((cell.directory / "environment.json").read_text())["doubts"]
-    (line,) = endings([Row(cell, labels(cells)[0], None, {})])
-    assert line.plain.startswith("in doubt: model none: ")
-    assert doubt in line.plain
 
 
 def answered(subject, items, scorer="bias_bench"):

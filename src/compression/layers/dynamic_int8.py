@@ -89,9 +89,7 @@ class DynamicInt8Linear(nn.Module):
         values, scale = quantize_activations(
             flat, rows, dtype=torch.int8, ends=self.layout.ends(groups)
         )
-        product = integer_product(values.flatten(0, -2), self.weight)
-        product = product.reshape(*values.shape[:-1], self.out_features)
-        out = rescale(product, scale * self.scale, self.bias)
+        out = rescale(integer_product(values, self.weight), scale * self.scale, self.bias)
         out = out if rows is not None else out.reshape(*x.shape[:-1], self.out_features)
         return out.to(x.dtype)
 

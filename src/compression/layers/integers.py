@@ -22,16 +22,17 @@ def integer_product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Compute values @ weight.T.
 
     Args:
-        values: int8, (rows, in_features); those of one row lie within `SPAN` of each other.
+        values: int8, (..., in_features); those of one row lie within `SPAN` of each other.
         weight: int8, (out_features, in_features).
 
     Returns:
-        (rows, out_features): exact int32 from integer units; elsewhere fp32, whose sums are exact
+        (..., out_features): exact int32 from integer units; elsewhere fp32, whose sums are exact
         up to 2**24 and rounded to 1 in 2**24 beyond.
     """
     # Of one column torch's kernel takes rows for columns.
-    multiply = _fastest(values.device) if values.shape[1] > 1 else _float_product
-    return multiply(values, weight)
+    multiply = _fastest(values.device) if values.shape[-1] > 1 else _float_product
+    product = multiply(values.reshape(-1, values.shape[-1]), weight)
+    return product.reshape(*values.shape[:-1], len(weight))
 
 
 @cache

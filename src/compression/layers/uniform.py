@@ -122,15 +122,10 @@ class UniformLinear(PackedWeight):
         else:
             weight = integers(self.packed(), self.grid, self.columns).to(dtype)
             scale = scale * self.scale.flatten()
-            product = _integer_product(values, weight) if narrow else values @ weight.t()
+            product = integer_product(values, weight) if narrow else values @ weight.t()
         out = rescale(product, scale, self.bias)
         out = out if rows is not None else out.reshape(*x.shape[:-1], len(self.weight))
         return out.to(x.dtype)
-
-
-def _integer_product(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    product = integer_product(values.flatten(0, -2), weight)
-    return product.reshape(*values.shape[:-1], len(weight))
 
 
 class UniformEmbedding(PackedWeight):
